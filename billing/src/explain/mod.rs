@@ -1,0 +1,202 @@
+//! Why this number: each span seen for a call, what became of it, and how its amount was computed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use domain::identity::{CallId, EntryId, SpanId, TraceId};
+use domain::ledger::Entry;
+use domain::price::RateCard;
+use domain::resolve::SpanRef;
+use rust_decimal::Decimal;
+use schemas::rows::DecisionRow;
+use schemas::{Database, DatabaseError, SeenRow};
+
+use crate::prices::{PriceRow, PriceRowError};
+use crate::settle::split_price_id;
+
+/// Why nothing can be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// Nothing is known under that name.
+    #[error(
+        "nothing is known of {0:?}; give a trace id (32 hexadecimal digits), a provider's response id, or an entry or call id \
+         of the ledger, and run `ledgerline settle` if the call is fresh"
+    )]
+    Unknown(String),
+    /// The database failed.
+    #[error("the evidence cannot be read")]
+    Database(#[from] DatabaseError),
+    /// A price that entries name is damaged.
+    #[error("a price that entries were rated with cannot be read")]
+    Price(#[from] PriceRowError),
+}
+
+/// One span and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpanExplained {
+    /// What was seen.
+    pub seen: SeenRow,
+    /// `billed`, `merged`, `wrapper`, …; `pending` before settlement.
+    pub outcome: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// The particulars.
+    pub reason: String,
+    /// The report it lost to.
+    pub winner: Option<SpanRef>,
+    /// The call it reports or repeats.
+    pub call: Option<CallId>,
+}
+
+/// One unit of an entry's arithmetic: `quantity × unit_price = cost`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitExplained {
+    /// The exact unit class.
+    pub unit: String,
+    /// In units.
+    pub quantity: i64,
+    /// What one costs, where the entry has a price.
+    pub unit_price: Option<Decimal>,
+    /// What they cost.
+    pub cost: domain::money::Cost,
+}
+
+/// One entry and its arithmetic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryExplained {
+    /// The entry.
+    pub entry: Entry,
+    /// Its units; they sum to its cost.
+    pub units: Vec<UnitExplained>,
+    /// The rate card in words: provider, model, validity.
+    pub price: String,
+}
+
+/// Everything there is to say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Explanation {
+    /// Spans in order of start.
+    pub spans: Vec<SpanExplained>,
+    /// Entries by call, in the order they were posted.
+    pub calls: BTreeMap<CallId, Vec<EntryExplained>>,
+}
+
+/// Explains a trace id, a response id, an entry id or a call id.
+pub async fn explain(database: &Database, name: &str) -> Result<Explanation, ExplainError> {
+    let traces = find(database, name.trim()).await?;
+    let traces = database.traces_beside(&traces).await?;
+    if traces.is_empty() {
+        return Err(ExplainError::Unknown(name.chars().take(120).collect()));
+    }
+    let seen = database.seen_of_traces(&traces).await?;
+    let decisions = database.decisions_of_traces(&traces).await?;
+    let entries = database.entries_of_traces(&traces).await?;
+    let settled: HashMap<[u8; 16], u64> =
+        database.cursors().await?.into_iter().map(|cursor| (cursor.collector_id, cursor.seq)).collect();
+    let mut cards = HashMap::new();
+    for row in database.prices().await? {
+        cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
+    }
+    Ok(put_together(seen, decisions, entries, &settled, &cards))
+}
+
+async fn find(database: &Database, name: &str) -> Result<Vec<[u8; 16]>, DatabaseError> {
+    if let Ok(id) = EntryId::parse(name) {
+        let traces = database.traces_of_entry(id.bytes()).await?;
+        // The same digits may name a trace.
+        return Ok(if traces.is_empty() { vec![id.bytes()] } else { traces });
+    }
+    database.traces_of_response(name).await
+}
+
+fn put_together(
+    seen: Vec<SeenRow>,
+    decisions: Vec<DecisionRow>,
+    entries: Vec<Entry>,
+    settled: &HashMap<[u8; 16], u64>,
+    cards: &HashMap<String, RateCard>,
+) -> Explanation {
+    let decided: HashMap<(String, [u8; 16], [u8; 8]), DecisionRow> =
+        decisions.into_iter().map(|row| ((row.realm.clone(), row.trace_id, row.span_id), row)).collect();
+    let by_span: HashMap<([u8; 16], [u8; 8]), CallId> = entries
+        .iter()
+        .map(|entry| ((entry.facts.trace.bytes(), entry.facts.span.bytes()), entry.call))
+        .collect();
+    let spans = seen
+        .into_iter()
+        .map(|seen| {
+            let decision = decided.get(&(seen.realm.clone(), seen.trace_id, seen.span_id));
+            let done = settled.get(&seen.collector_id).is_some_and(|seq| seen.seq <= *seq);
+            let by_kind = match seen.kind.as_str() {
+                kind @ ("link" | "attribution" | "unrecognised") => kind.to_string(),
+                _ if done => "billed".to_string(),
+                _ => "pending".to_string(),
+            };
+            let own = by_span.get(&(seen.trace_id, seen.span_id)).copied();
+            SpanExplained {
+                outcome: decision.map_or(by_kind, |decision| decision.outcome.clone()),
+                rule: decision.map(|decision| decision.rule.clone()).unwrap_or_default(),
+                reason: decision.map(|decision| decision.outcome_reason.clone()).unwrap_or_default(),
+                winner: decision.and_then(DecisionRow::winner),
+                call: decision.and_then(|decision| CallId::from_bytes(decision.call_id)).or(own),
+                seen,
+            }
+        })
+        .collect();
+    let mut calls: BTreeMap<CallId, Vec<EntryExplained>> = BTreeMap::new();
+    for entry in entries {
+        calls.entry(entry.call).or_default().push(explain_entry(entry, cards));
+    }
+    for entries in calls.values_mut() {
+        // The first posting takes nothing back and answers nothing; what answers it comes after.
+        entries.sort_by_key(|explained| {
+            (explained.entry.entry_type, -explained.entry.quantities.calls, explained.entry.id)
+        });
+    }
+    Explanation { spans, calls }
+}
+
+fn explain_entry(entry: Entry, cards: &HashMap<String, RateCard>) -> EntryExplained {
+    let (card_id, tier) = split_price_id(&entry.facts.price_id);
+    let card = cards.get(card_id);
+    let unit_price = |unit: &str| {
+        let unit = domain::price::UnitClass::named(unit)?;
+        Some(card?.rates.covering(unit)?.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0)
+    };
+    let named: BTreeSet<&String> =
+        entry.quantities.units.keys().chain(entry.quantities.unit_costs.keys()).collect();
+    let units = named
+        .into_iter()
+        .map(|unit| UnitExplained {
+            unit: unit.clone(),
+            quantity: entry.quantities.units.get(unit).copied().unwrap_or(0),
+            unit_price: unit_price(unit),
+            cost: entry.quantities.unit_costs.get(unit).copied().unwrap_or_default(),
+        })
+        .collect();
+    let price = card.map(describe).unwrap_or_default();
+    EntryExplained { entry, units, price }
+}
+
+fn describe(card: &RateCard) -> String {
+    let day =
+        |time: Option<domain::time::EventTime>| time.map_or("…".to_string(), |time| time.day().to_string());
+    let context: Vec<String> = card.context.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let context = if context.is_empty() { String::new() } else { format!(" ({})", context.join(", ")) };
+    format!(
+        "{} {}{context}, valid {} to {}",
+        card.provider,
+        card.model,
+        day(card.valid_from),
+        day(card.valid_to)
+    )
+}
+
+/// A trace or span id from a table, as people write it; empty for none.
+pub fn hex_trace(bytes: [u8; 16]) -> String {
+    TraceId::from_bytes(bytes).map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// See [`hex_trace`].
+pub fn hex_span(bytes: [u8; 8]) -> String {
+    SpanId::from_bytes(bytes).map(|id| id.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,14 @@
+//! Evidence in, ledger entries and invoices out.
+//!
+//! ```text
+//! observation_log ─▶ settle (gather ─▶ resolve ─▶ rate ─▶ post) ─▶ ledger ─▶ invoice
+//! ```
+//!
+//! Promises: what is posted is a function of the evidence and of what stands; money is decimal; a closed month never
+//! changes. The laws are in `domain`, the statements in `schemas`; this room decides when and in which order.
+
+pub mod prices;
+pub mod settle;
+pub mod invoice;
+pub mod explain;
+pub mod verify;

@@ -1,0 +1,229 @@
+//! Reading committed evidence: contiguous batches after the cursor, checked against what was committed, together with
+//! everything older that they may be tied to.
+
+use std::collections::BTreeSet;
+
+use domain::identity::{CollectorId, Realm, TraceId};
+use domain::observation::Evidence;
+use domain::resolve::LinkKey;
+use schemas::record;
+use schemas::rows::{BatchRow, RecordRow};
+
+use super::store::TraceKey;
+use super::{PassSummary, SettleError, Settler, post};
+
+/// Committed evidence that is not what was committed.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// Rows are missing or changed.
+    #[error(
+        "evidence {first}..={last} of collector {collector} is not what was committed: {found} rows of {expected}{hash}; \
+         the collector's journal still holds them, restart it to ship them again"
+    )]
+    Incomplete {
+        /// The journal.
+        collector: CollectorId,
+        /// First position.
+        first: u64,
+        /// Last position.
+        last: u64,
+        /// Rows read.
+        found: u64,
+        /// Rows committed.
+        expected: u64,
+        /// What the hash says where the count agrees.
+        hash: &'static str,
+    },
+    /// A record that this version cannot read.
+    #[error(
+        "evidence {seq} of collector {collector} is not readable; run a ledgerline at least as new as the collector"
+    )]
+    Unreadable {
+        /// The journal.
+        collector: CollectorId,
+        /// The position.
+        seq: u64,
+        /// Why.
+        #[source]
+        source: record::DecodeError,
+    },
+}
+
+impl Settler {
+    /// Reads the next batches of every collector into the store.
+    pub(super) async fn gather(&mut self, summary: &mut PassSummary) -> Result<(), SettleError> {
+        let collectors = self.database.collectors().await?;
+        let now = (self.clock)();
+        // A settler that was heard of lately may still be posting.
+        let lately = now / 1000 - 120_000_000;
+        self.shared = collectors.iter().filter(|row| row.settles && row.heartbeat_at >= lately).count() > 1;
+        let ids: BTreeSet<CollectorId> =
+            collectors.iter().filter_map(|row| CollectorId::from_bytes(row.collector_id)).collect();
+        let mut room = self.config.rows_a_pass;
+        for collector in ids {
+            while room > 0 {
+                let after = self.gathered.get(&collector).copied().unwrap_or(0);
+                let batches = self.database.batches_after(collector.bytes(), after, 16).await?;
+                let Some(run) = Run::first(&batches, after, room) else { break };
+                let rows = self.read(collector, &run).await?;
+                room = room.saturating_sub(run.rows.max(1));
+                summary.gathered += rows.len() as u64;
+                self.take(collector, rows).await?;
+                self.gathered.insert(collector, run.last_seq);
+            }
+        }
+        summary.more = room == 0;
+        Ok(())
+    }
+
+    async fn read(&self, collector: CollectorId, run: &Run<'_>) -> Result<Vec<(u64, Evidence)>, SettleError> {
+        let mut evidence = Vec::with_capacity(usize::try_from(run.rows).unwrap_or(0));
+        let first_seq = run.batches[0].first_seq;
+        let rows = if run.rows == 0 {
+            Vec::new()
+        } else {
+            self.database.records_between(collector.bytes(), run.day, first_seq, run.last_seq).await?
+        };
+        let mut rows = rows.into_iter().peekable();
+        for batch in run.batches {
+            let (mut found, mut hash) = (0, 0);
+            while let Some(row) = rows.next_if(|row| row.seq <= batch.last_seq) {
+                found += 1;
+                hash = record::fold_hash(hash, record::hash(&row.record));
+                evidence.push((row.seq, decode(collector, &row)?));
+            }
+            if found != batch.rows || hash != batch.content_hash {
+                return Err(GatherError::Incomplete {
+                    collector,
+                    first: batch.first_seq,
+                    last: batch.last_seq,
+                    found,
+                    expected: batch.rows,
+                    hash: if found == batch.rows { ", with other content" } else { "" },
+                }
+                .into());
+            }
+        }
+        Ok(evidence)
+    }
+
+    /// Takes new evidence into the store, and first whatever older evidence it may be tied to.
+    async fn take(&mut self, collector: CollectorId, rows: Vec<(u64, Evidence)>) -> Result<(), SettleError> {
+        let cold = |evidence: &Evidence| {
+            let key = TraceKey { realm: evidence.realm().clone(), trace: evidence.trace() };
+            (self.shared || self.store.is_cold(&key)).then_some(key)
+        };
+        let traces: BTreeSet<TraceKey> = rows.iter().filter_map(|(_, evidence)| cold(evidence)).collect();
+        let keys: BTreeSet<LinkKey> =
+            rows.iter().flat_map(|(_, evidence)| self.store.cold_keys(evidence)).collect();
+        self.load(traces, keys).await?;
+        let now = (self.clock)();
+        for (seq, evidence) in rows {
+            self.store.add((collector, seq), evidence, true, now);
+        }
+        Ok(())
+    }
+
+    /// Loads traces, the traces that link keys lead to, and so on until nothing new turns up; then what stands for them.
+    async fn load(
+        &mut self,
+        mut traces: BTreeSet<TraceKey>,
+        mut keys: BTreeSet<LinkKey>,
+    ) -> Result<(), SettleError> {
+        let mut loaded: BTreeSet<TraceKey> = BTreeSet::new();
+        loop {
+            if !keys.is_empty() {
+                let pick = |wanted: fn(&LinkKey) -> Option<u64>| {
+                    keys.iter().filter_map(wanted).collect::<Vec<u64>>()
+                };
+                let responses = pick(|key| if let LinkKey::Response(key) = key { Some(*key) } else { None });
+                let pairs = pick(|key| if let LinkKey::Pair(key) = key { Some(*key) } else { None });
+                for row in self.database.traces_of_keys(&responses, &pairs).await? {
+                    let key = TraceId::from_bytes(row.trace_id)
+                        .map(|trace| TraceKey { realm: Realm::new(row.realm), trace });
+                    traces.extend(key.filter(|key| self.shared || self.store.is_cold(key)));
+                }
+            }
+            traces.retain(|key| !loaded.contains(key));
+            if traces.is_empty() {
+                return self.load_standing(&loaded).await;
+            }
+            let ids: Vec<[u8; 16]> = traces.iter().map(|key| key.trace.bytes()).collect();
+            let rows = self.database.records_of_traces(&ids).await?;
+            loaded.append(&mut traces);
+            let now = (self.clock)();
+            keys.clear();
+            for row in rows {
+                let Some(collector) = CollectorId::from_bytes(row.collector_id) else { continue };
+                let evidence = decode(collector, &row)?;
+                keys.extend(self.store.cold_keys(&evidence));
+                self.store.add((collector, row.seq), evidence, false, now);
+            }
+        }
+    }
+
+    /// Reads again what stands for traces that were just posted, and has them resolved once more in the next pass:
+    /// another settler may have posted at the same time, and the one that looks last sees both.
+    pub(super) async fn look_again(&mut self, traces: Vec<TraceKey>) -> Result<(), SettleError> {
+        for key in &traces {
+            self.store.forget(key);
+        }
+        self.load(traces.iter().cloned().collect(), BTreeSet::new()).await?;
+        self.store.touch(traces);
+        Ok(())
+    }
+
+    /// Reads the entries and decisions that stand for traces.
+    async fn load_standing(&mut self, traces: &BTreeSet<TraceKey>) -> Result<(), SettleError> {
+        if traces.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<[u8; 16]> = traces.iter().map(|key| key.trace.bytes()).collect();
+        for entry in self.database.entries_of_traces(&ids).await? {
+            self.store.stand(&entry.facts.realm.clone(), &entry);
+        }
+        for row in self.database.decisions_of_traces(&ids).await? {
+            let hash = post::decision_hash(&row);
+            self.store.decided(&row, hash);
+        }
+        Ok(())
+    }
+}
+
+fn decode(collector: CollectorId, row: &RecordRow) -> Result<Evidence, GatherError> {
+    record::decode(&row.record).map_err(|source| GatherError::Unreadable { collector, seq: row.seq, source })
+}
+
+/// Contiguous batches of one day that are read with one statement.
+struct Run<'b> {
+    batches: &'b [BatchRow],
+    day: u16,
+    rows: u64,
+    last_seq: u64,
+}
+
+impl<'b> Run<'b> {
+    /// The longest run from `after` that fits the room; a batch larger than the room still makes a run of its own.
+    fn first(batches: &'b [BatchRow], after: u64, room: u64) -> Option<Self> {
+        let first = batches.first().filter(|batch| batch.first_seq == after + 1)?;
+        let mut run = Self {
+            batches: &batches[..1],
+            day: first.received_day,
+            rows: first.rows,
+            last_seq: first.last_seq,
+        };
+        for (at, batch) in batches.iter().enumerate().skip(1) {
+            let fits = run.rows + batch.rows <= room;
+            if batch.first_seq != run.last_seq + 1 || batch.received_day != run.day || !fits {
+                break;
+            }
+            run = Self {
+                batches: &batches[..=at],
+                rows: run.rows + batch.rows,
+                last_seq: batch.last_seq,
+                ..run
+            };
+        }
+        Some(run)
+    }
+}

@@ -1,0 +1,265 @@
+//! Settlement: from committed evidence to ledger entries.
+//!
+//! ```text
+//! gather ─▶ store (closed sets of traces) ─▶ resolve ─▶ target (rate) ─▶ assign (difference) ─▶ post
+//! ```
+//!
+//! A [`Settler`] owns all its state and does one [`Settler::pass`] at a time: read what collectors committed since the
+//! last pass, resolve the traces it touches, post what differs from what stands, move the cursor. What may still change
+//! (a trace that is not quiet yet) waits; the cursor stays before it, so a restart finds it again, and since a posting
+//! is a difference to what stands, doing it again posts nothing.
+//!
+//! Promises: what is posted is a function of the evidence and the ledger, never of the order of arrival; memory follows
+//! the evidence of the last minutes and an index of the dedupe window, not the ledger. An error while posting forgets
+//! everything in memory and starts from the cursor, because only the database knows what it took.
+
+mod store;
+mod gather;
+mod target;
+mod assign;
+mod cards;
+mod task;
+mod post;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::identity::CollectorId;
+use domain::ledger::Periods;
+use domain::price::{PriceBook, PriceIndex};
+use domain::resolve::{self, Rules};
+use domain::time::BillingPeriod;
+use schemas::{Database, DatabaseError};
+
+pub use gather::GatherError;
+use store::Store;
+pub use store::TraceKey;
+pub use target::{Target, split_price_id, tiered_price_id};
+pub use task::{Command, Exclusive, NotRunning, SettleHandle, SettleStatus, SettleTask, SettledPositions};
+
+/// How settlement is configured.
+#[derive(Debug, Clone)]
+pub struct SettleConfig {
+    /// A trace that may still change is settled once nothing of it came for this long.
+    pub quiet: Duration,
+    /// And at the latest this long after its first unsettled evidence, however busy it is.
+    pub patience: Duration,
+    /// How far back, by time of receipt, evidence is matched with evidence.
+    pub dedupe_window: Duration,
+    /// How long a settled trace is kept in memory after its last evidence.
+    pub keep_hot: Duration,
+    /// How many settled traces are kept in memory at most.
+    pub hot_traces_max: usize,
+    /// How many rows of evidence a pass reads at most.
+    pub rows_a_pass: u64,
+    /// Limits on the age of usage.
+    pub rules: Rules,
+    /// ISO 4217 code of costs and charges.
+    pub currency: String,
+}
+
+impl Default for SettleConfig {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_secs(60),
+            patience: Duration::from_secs(600),
+            dedupe_window: Duration::from_secs(26 * 3600),
+            keep_hot: Duration::from_secs(300),
+            hot_traces_max: 100_000,
+            rows_a_pass: 100_000,
+            rules: Rules::default(),
+            currency: "USD".into(),
+        }
+    }
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassSummary {
+    /// Rows of evidence read.
+    pub gathered: u64,
+    /// Traces resolved.
+    pub resolved: u64,
+    /// Entries posted.
+    pub entries: u64,
+    /// Decisions written.
+    pub decisions: u64,
+    /// Traces that wait for more evidence.
+    pub pending: u64,
+    /// Whether evidence is left that this pass had no room for.
+    pub more: bool,
+    /// Entries posted by state of the call, for metrics.
+    pub by_state: BTreeMap<&'static str, i64>,
+}
+
+/// What went wrong in a pass. Nothing is lost: the next pass starts from the cursor.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The database failed.
+    #[error("settlement stopped")]
+    Database(#[from] DatabaseError),
+    /// Committed evidence is not what was committed.
+    #[error("settlement stopped")]
+    Gather(#[from] GatherError),
+}
+
+/// The settler. One per ledger; see the module for its promises.
+#[derive(Debug)]
+pub struct Settler {
+    database: Database,
+    config: SettleConfig,
+    prices: PriceIndex,
+    id: [u8; 16],
+    store: Store,
+    /// Up to where evidence is in `store`.
+    gathered: HashMap<CollectorId, u64>,
+    /// The cursors as last written.
+    saved: HashMap<CollectorId, u64>,
+    periods: Periods,
+    known_prices: std::collections::HashSet<String>,
+    /// Whether another settler may be posting: then nothing in memory is believed to stand.
+    shared: bool,
+    clock: fn() -> i64,
+}
+
+impl Settler {
+    /// A settler that starts from the cursors in the database. `id` is this settler's own, `clock` gives nanoseconds
+    /// since the epoch.
+    pub async fn open(
+        database: Database,
+        config: SettleConfig,
+        book: Arc<PriceBook>,
+        id: [u8; 16],
+        clock: fn() -> i64,
+    ) -> Result<Self, SettleError> {
+        let mut settler = Self {
+            database,
+            config,
+            prices: PriceIndex::new(book),
+            id,
+            store: Store::default(),
+            gathered: HashMap::new(),
+            saved: HashMap::new(),
+            periods: Periods::default(),
+            known_prices: Default::default(),
+            shared: false,
+            clock,
+        };
+        settler.restart().await?;
+        Ok(settler)
+    }
+
+    /// Forgets what is in memory and reads the cursors, the closed months and the index from the database.
+    pub async fn restart(&mut self) -> Result<(), SettleError> {
+        self.store = Store::default();
+        self.gathered.clear();
+        self.saved.clear();
+        for cursor in self.database.cursors().await? {
+            if let Some(id) = CollectorId::from_bytes(cursor.collector_id) {
+                self.gathered.insert(id, cursor.seq);
+                self.saved.insert(id, cursor.seq);
+            }
+        }
+        self.periods = Periods::closed(self.database.closed_periods().await?);
+        self.known_prices = self.database.prices().await?.into_iter().map(|row| row.price_id).collect();
+        let since = (self.clock)() - nanos(self.config.dedupe_window);
+        let (store, saved) = (&mut self.store, &self.saved);
+        self.database
+            .index_since(since, |row| {
+                let settled =
+                    CollectorId::from_bytes(row.collector_id).and_then(|id| saved.get(&id).copied());
+                if row.seq <= settled.unwrap_or(0) {
+                    store.remember(&row);
+                }
+            })
+            .await?;
+        // Evidence after the cursor is gathered anew, but some of it may have been posted before the last stop: at the
+        // earliest as long before the cursor moved as a trace may be waited for.
+        let moved = self.database.cursors().await?.iter().map(|cursor| cursor.at).min().unwrap_or(0);
+        let margin = nanos(self.config.patience) / 1000 + 600_000_000;
+        for row in self.database.traces_posted_since(moved.saturating_sub(margin).max(0)).await? {
+            self.store.remember_trace(&row.realm, row.trace_id);
+        }
+        Ok(())
+    }
+
+    /// Up to where each collector is settled for good, as last written.
+    pub fn settled(&self) -> &HashMap<CollectorId, u64> {
+        &self.saved
+    }
+
+    /// The months that are closed.
+    pub fn periods(&self) -> &Periods {
+        &self.periods
+    }
+
+    /// The database it settles.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The rate cards it rates with.
+    pub fn book(&self) -> &Arc<PriceBook> {
+        self.prices.book()
+    }
+
+    /// One pass. With `force`, nothing waits for quiet. On an error, call [`Settler::restart`] before the next.
+    pub async fn pass(&mut self, force: bool) -> Result<PassSummary, SettleError> {
+        let mut summary = PassSummary::default();
+        self.gather(&mut summary).await?;
+        let now = (self.clock)();
+        let mut posting = post::Batch::default();
+        for component in self.store.due(now, force, &self.config) {
+            let resolution = {
+                let evidence = component.iter().flat_map(|trace| self.store.evidence(trace));
+                resolve::resolve(evidence, &self.config.rules)
+            };
+            let ripe = force || !resolution.may_change || self.store.is_quiet(&component, now, &self.config);
+            if !ripe {
+                self.store.wait(&component);
+                continue;
+            }
+            summary.resolved += component.len() as u64;
+            self.assign(&component, &resolution, &mut posting);
+        }
+        let posted: Vec<TraceKey> = posting.settled.concat();
+        self.post(posting, &mut summary).await?;
+        if self.shared && summary.entries > 0 {
+            self.look_again(posted).await?;
+        }
+        self.store.evict(now, &self.config);
+        summary.pending = self.store.pending();
+        Ok(summary)
+    }
+
+    /// Passes until nothing committed so far is left unsettled.
+    pub async fn drain(&mut self) -> Result<PassSummary, SettleError> {
+        let mut total = PassSummary::default();
+        loop {
+            let pass = self.pass(true).await?;
+            total.gathered += pass.gathered;
+            total.resolved += pass.resolved;
+            total.entries += pass.entries;
+            total.decisions += pass.decisions;
+            total.pending = pass.pending;
+            for (state, calls) in pass.by_state {
+                *total.by_state.entry(state).or_default() += calls;
+            }
+            // A pass that posted is looked at once more: another settler may have posted beside it.
+            // Where another settler posts too, what was posted is looked at until nothing differs.
+            if !pass.more && (pass.entries == 0 || !self.shared) {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Marks a month as closed for this settler; the row is the caller's to write.
+    pub fn close(&mut self, month: BillingPeriod) {
+        self.periods.close(month);
+    }
+}
+
+pub(crate) fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,144 @@
+//! Writing what was decided: prices, then entries, then decisions, then the cursor. Each step may be repeated, so a
+//! crash between any two leaves nothing that the next run does not finish.
+
+use std::collections::HashMap;
+
+use domain::identity::{CollectorId, IdHasher};
+use domain::ledger::Entry;
+use schemas::rows::{CursorRow, DecisionRow, LedgerRow};
+
+use super::cards;
+use super::store::TraceKey;
+use super::target::split_price_id;
+use super::{PassSummary, SettleError, Settler};
+
+/// Entries are inserted this many at a time: well below what ClickHouse makes one part of, and above where syncing each
+/// insert costs anything.
+const ENTRIES_AN_INSERT: usize = 100_000;
+
+/// What a pass wants written.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub entries: Vec<Entry>,
+    pub decisions: Vec<DecisionRow>,
+    pub settled: Vec<Vec<TraceKey>>,
+}
+
+/// A hash of what a decision says, without when.
+pub(super) fn decision_hash(row: &DecisionRow) -> u64 {
+    let mut hasher = IdHasher::new("decision");
+    hasher
+        .part(row.outcome.as_bytes())
+        .part(row.outcome_reason.as_bytes())
+        .part(row.rule.as_bytes())
+        .part(&row.call_id)
+        .part(&row.winner_trace_id)
+        .part(&row.winner_span_id);
+    u64::from_le_bytes(hasher.finish()[..8].try_into().expect("sixteen bytes hold eight"))
+}
+
+impl Settler {
+    /// Writes a batch and takes it into what stands.
+    pub(super) async fn post(
+        &mut self,
+        mut batch: Batch,
+        summary: &mut PassSummary,
+    ) -> Result<(), SettleError> {
+        let now_micros = (self.clock)() / 1000;
+        self.keep_prices(&batch.entries, now_micros).await?;
+
+        for entries in batch.entries.chunks(ENTRIES_AN_INSERT) {
+            let rows: Vec<LedgerRow> =
+                entries.iter().map(|entry| LedgerRow::from_entry(entry, now_micros)).collect();
+            self.database
+                .insert_entries(&token("entries", entries.iter().map(|entry| entry.id.bytes())), &rows)
+                .await?;
+        }
+        for row in &mut batch.decisions {
+            row.decided_at = now_micros;
+        }
+        for rows in batch.decisions.chunks(ENTRIES_AN_INSERT) {
+            // The time is part of the token: the same decision may be taken, changed, and taken again.
+            let parts = rows.iter().map(|row| decision_part(row, now_micros));
+            self.database.insert_decisions(&token("decisions", parts), rows).await?;
+        }
+
+        summary.entries += batch.entries.len() as u64;
+        summary.decisions += batch.decisions.len() as u64;
+        for entry in &batch.entries {
+            *summary.by_state.entry(entry.facts.state.name()).or_default() += entry.quantities.calls;
+            self.store.stand(&entry.facts.realm, entry);
+        }
+        for row in &batch.decisions {
+            self.store.decided(row, decision_hash(row));
+        }
+        for component in &batch.settled {
+            self.store.settle(component);
+        }
+        self.move_cursors(now_micros).await
+    }
+
+    /// Keeps the rate cards that entries name and that are not kept yet.
+    async fn keep_prices(&mut self, entries: &[Entry], now_micros: i64) -> Result<(), SettleError> {
+        let mut fresh: Vec<String> = Vec::new();
+        for entry in entries {
+            let (card, _) = split_price_id(&entry.facts.price_id);
+            if !card.is_empty()
+                && !self.known_prices.contains(card)
+                && !fresh.iter().any(|known| known == card)
+            {
+                fresh.push(card.to_string());
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let rows = cards::rows_of(self.prices.book(), &fresh, now_micros);
+        let parts = rows.iter().map(|row| row.price_id.clone().into_bytes());
+        self.database.insert_prices(&token("prices", parts), &rows).await?;
+        self.known_prices.extend(fresh);
+        Ok(())
+    }
+
+    /// Moves each collector's cursor to just before its first evidence that waits.
+    async fn move_cursors(&mut self, now_micros: i64) -> Result<(), SettleError> {
+        let waiting = self.store.unsettled();
+        let mut moved: HashMap<CollectorId, u64> = HashMap::new();
+        for (&collector, &gathered) in &self.gathered {
+            let to = waiting.get(&collector).map_or(gathered, |first| gathered.min(first - 1));
+            if to > self.saved.get(&collector).copied().unwrap_or(0) {
+                moved.insert(collector, to);
+            }
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let mut rows: Vec<CursorRow> = moved
+            .iter()
+            .map(|(collector, seq)| CursorRow {
+                collector_id: collector.bytes(),
+                seq: *seq,
+                settler: self.id,
+                at: now_micros,
+            })
+            .collect();
+        rows.sort_by_key(|row| row.collector_id);
+        let parts = rows.iter().map(|row| [&row.collector_id[..], &row.seq.to_le_bytes()].concat());
+        self.database.insert_cursors(&token("cursors", parts), &rows).await?;
+        self.saved.extend(moved);
+        Ok(())
+    }
+}
+
+fn decision_part(row: &DecisionRow, now_micros: i64) -> Vec<u8> {
+    [&row.trace_id[..], &row.span_id, &decision_hash(row).to_le_bytes(), &now_micros.to_le_bytes()].concat()
+}
+
+/// The deduplication token of an insert: a function of its content.
+fn token(purpose: &str, parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut hasher = IdHasher::new(purpose);
+    for part in parts {
+        hasher.part(part.as_ref());
+    }
+    hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+}

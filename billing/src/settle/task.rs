@@ -1,0 +1,208 @@
+//! The settler as a task: wakes when a batch is committed, settles, answers commands, never gives up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{PassSummary, SettleError, Settler};
+
+/// How long a settler sleeps when nothing wakes it: waiting traces become quiet without new evidence.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long it waits after an error before it starts from the cursor again.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// What can be asked of a running settler.
+#[derive(Debug)]
+pub enum Command {
+    /// Settle everything committed so far, waiting for nothing.
+    Drain {
+        /// What was done, or why it could not be.
+        reply: oneshot::Sender<Result<PassSummary, SettleError>>,
+    },
+    /// Run something between passes, when nothing else posts: closing a month, issuing invoices.
+    Exclusive(Box<dyn Exclusive>),
+}
+
+/// Work that needs the ledger to itself.
+pub trait Exclusive: Send + std::fmt::Debug {
+    /// Does the work. The settler has drained before; a month closed here is closed for it from then on.
+    fn run<'s>(
+        self: Box<Self>,
+        settler: &'s mut Settler,
+    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + Send + 's>>;
+}
+
+/// A handle on a running settler.
+#[derive(Debug, Clone)]
+pub struct SettleHandle {
+    commands: mpsc::Sender<Command>,
+}
+
+/// The settler is not running (any more).
+#[derive(Debug, thiserror::Error)]
+#[error("the settler is not running here; it starts once clickhouse answers, and stops with the server")]
+pub struct NotRunning;
+
+impl SettleHandle {
+    /// Settles everything committed so far.
+    pub async fn drain(&self) -> Result<Result<PassSummary, SettleError>, NotRunning> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Drain { reply }).await.map_err(|_| NotRunning)?;
+        answer.await.map_err(|_| NotRunning)
+    }
+
+    /// Hands over work that needs the ledger to itself.
+    pub async fn exclusive(&self, work: Box<dyn Exclusive>) -> Result<(), NotRunning> {
+        self.commands.send(Command::Exclusive(work)).await.map_err(|_| NotRunning)
+    }
+}
+
+/// Up to where each collector's evidence is settled for good: what lies before may leave its journal.
+pub type SettledPositions = HashMap<[u8; 16], u64>;
+
+/// What the settler says of itself, for `/metrics` and `/readyz`.
+#[derive(Debug, Clone, Default)]
+pub struct SettleStatus {
+    /// Traces that wait for quiet.
+    pub pending: u64,
+    /// Since the start.
+    pub entries_posted: u64,
+    /// Since the start.
+    pub observations_gathered: u64,
+    /// Net calls posted since the start, by state.
+    pub calls_by_state: std::collections::BTreeMap<&'static str, i64>,
+    /// Passes that failed since the start.
+    pub failures: u64,
+    /// Why the last pass failed, if it did.
+    pub last_error: Option<String>,
+}
+
+/// A settler, its commands and what wakes it.
+#[derive(Debug)]
+pub struct SettleTask {
+    settler: Settler,
+    commands: mpsc::Receiver<Command>,
+    committed: watch::Receiver<u64>,
+    status: watch::Sender<SettleStatus>,
+    settled: watch::Sender<SettledPositions>,
+}
+
+impl SettleTask {
+    /// A task around a settler. `committed` changes whenever a batch is committed.
+    pub fn new(
+        settler: Settler,
+        committed: watch::Receiver<u64>,
+        status: watch::Sender<SettleStatus>,
+        settled: watch::Sender<SettledPositions>,
+    ) -> (Self, SettleHandle) {
+        let (tx, commands) = mpsc::channel(16);
+        (Self { settler, commands, committed, status, settled }, SettleHandle { commands: tx })
+    }
+
+    /// Settles until every handle is dropped.
+    pub async fn run(mut self) {
+        let mut more = false;
+        loop {
+            if !more {
+                tokio::select! {
+                    biased;
+                    command = self.commands.recv() => match command {
+                        Some(command) => {
+                            self.obey(command).await;
+                            continue;
+                        }
+                        None => return,
+                    },
+                    changed = self.committed.changed() => {
+                        if changed.is_err() {
+                            // The shipper has ended; only commands and time are left.
+                            tokio::time::sleep(IDLE).await;
+                        }
+                    }
+                    () = tokio::time::sleep(IDLE) => {}
+                }
+            }
+            match self.settler.pass(false).await {
+                Ok(pass) => {
+                    more = pass.more;
+                    self.report(&pass);
+                }
+                Err(error) => {
+                    more = false;
+                    self.fail(&error).await;
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Drain { reply } => {
+                let drained = self.settler.drain().await;
+                match &drained {
+                    Ok(pass) => self.report(pass),
+                    Err(error) => self.fail(error).await,
+                }
+                // Who asked may have gone; what was done stands.
+                let _ = reply.send(drained);
+            }
+            Command::Exclusive(work) => {
+                work.run(&mut self.settler).await;
+                self.report(&PassSummary { pending: self.settler.store.pending(), ..PassSummary::default() });
+            }
+        }
+    }
+
+    fn report(&self, pass: &PassSummary) {
+        let settled: SettledPositions = self.settler.settled().iter().map(|(id, seq)| (id.bytes(), *seq)).collect();
+        self.settled.send_if_modified(|known| {
+            let moved = *known != settled;
+            *known = settled;
+            moved
+        });
+        self.status.send_modify(|status| {
+            status.pending = pass.pending;
+            status.entries_posted += pass.entries;
+            status.observations_gathered += pass.gathered;
+            for (state, calls) in &pass.by_state {
+                *status.calls_by_state.entry(state).or_default() += calls;
+            }
+            status.last_error = None;
+        });
+    }
+
+    /// Says what failed and starts from the cursor again, as often as it takes.
+    async fn fail(&mut self, error: &SettleError) {
+        let text = chain(error);
+        tracing::warn!(error = %text, "settlement failed; it starts again from the cursor");
+        self.status.send_modify(|status| {
+            status.failures += 1;
+            status.last_error = Some(text);
+        });
+        loop {
+            tokio::time::sleep(AFTER_ERROR).await;
+            match self.settler.restart().await {
+                Ok(()) => return,
+                Err(error) => {
+                    let text = chain(&error);
+                    self.status.send_modify(|status| status.last_error = Some(text));
+                }
+            }
+            if self.commands.is_closed() {
+                return;
+            }
+        }
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,20 @@
+//! LangSmith's OpenTelemetry export: the GenAI names under a kind of its own.
+
+use crate::decode::convention::{Convention, Fact::*, Namespace, Role::*};
+
+pub(super) const TABLE: Convention = Convention {
+    name: "langsmith",
+    facts: &[(
+        "langsmith.span.kind",
+        Role(&[
+            ("llm", Call("chat")),
+            ("embedding", Call("embeddings")),
+            ("chain", NotCall),
+            ("tool", NotCall),
+            ("retriever", NotCall),
+            ("prompt", NotCall),
+            ("parser", NotCall),
+        ]),
+    )],
+    prefixes: &[("langsmith.metadata.ls_", Namespace::Ai), ("langsmith.", Namespace::Ai)],
+};

@@ -1,0 +1,94 @@
+//! What became of a request: evidence, and a count for every span that is none.
+
+use domain::Evidence;
+
+use crate::otlp::SpanFault;
+
+/// The evidence of a request, or of several decoded into it one after the other.
+#[derive(Debug, Default, PartialEq)]
+pub struct Decoded {
+    /// Observations and links. Observations that mattered by themselves come first, in the order of their spans.
+    pub evidence: Vec<Evidence>,
+    /// Spans that could not be used, by reason.
+    pub rejected: Rejections,
+    /// All spans that were sent, rejected ones included.
+    pub spans: u64,
+    /// Spans that are AI usage or look like it.
+    pub ai_spans: u64,
+}
+
+impl Decoded {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.evidence.clear();
+        self.rejected = Rejections::default();
+        (self.spans, self.ai_spans) = (0, 0);
+    }
+}
+
+/// Why a span was rejected. The client is told, and does not send it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RejectReason {
+    /// Its bytes do not hold together.
+    Malformed,
+    /// Its trace id is none.
+    TraceId,
+    /// Its span id is none.
+    SpanId,
+}
+
+impl RejectReason {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::Malformed, Self::TraceId, Self::SpanId];
+
+    /// A stable short code, for metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed_span",
+            Self::TraceId => "trace_id",
+            Self::SpanId => "span_id",
+        }
+    }
+
+    /// What the client is told.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Malformed => "the bytes of the span do not hold together",
+            Self::TraceId => "the trace id is not 16 bytes, or all zero",
+            Self::SpanId => "the span id is not 8 bytes, or all zero",
+        }
+    }
+}
+
+impl From<SpanFault> for RejectReason {
+    fn from(fault: SpanFault) -> Self {
+        match fault {
+            SpanFault::Malformed(_) => Self::Malformed,
+            SpanFault::TraceId => Self::TraceId,
+            SpanFault::SpanId => Self::SpanId,
+        }
+    }
+}
+
+/// Rejected spans by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rejections {
+    counts: [u64; RejectReason::ALL.len()],
+}
+
+impl Rejections {
+    /// Counts one span.
+    pub fn add(&mut self, reason: RejectReason) {
+        self.counts[reason as usize] += 1;
+    }
+
+    /// How many spans were rejected in all.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The reasons that occurred, with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (RejectReason, u64)> {
+        RejectReason::ALL.into_iter().zip(self.counts).filter(|(_, count)| *count > 0)
+    }
+}

@@ -1,0 +1,170 @@
+//! Spans understood once, whatever library made them: from the bytes of an export request to evidence for billing.
+//!
+//! ```text
+//! bytes ─walk─▶ span ─findings─▶ facts ─kind─▶ call? wrapper? ─normalise─▶ usage ─▶ Observation
+//!                 ▲ index ◀── conventions/*: attribute name ─▶ fact (a table each)      └─▶ or Link, or nothing
+//! ```
+//!
+//! Promises: one pass over a request; no span of AI usage passes unseen, recognised or not; the same bytes, key and time always give
+//! the same observations; no input makes it panic, and what it makes is bounded by what came. Prompts and completions are looked into
+//! only on calls, only for the provider's id, model, tier and usage, and never kept. Duplicates, wrappers and
+//! prices are not its business: it says what each span states, with one meaning for every token class.
+//!
+//! [`conventions`] is where a new library is taught; [`producer`] is what is known of libraries beyond their names.
+
+mod config;
+mod convention;
+mod conventions;
+mod producer;
+mod index;
+mod scan;
+mod counts;
+mod answer;
+mod dimensions;
+mod findings;
+mod kind;
+mod normalise;
+mod verbatim;
+mod resource;
+mod place;
+mod span;
+mod traces;
+mod decoded;
+#[cfg(test)]
+mod tests;
+
+use domain::observation::KeyStamp;
+use domain::{Evidence, Link, Observation, ReceivedAt, SpanId, TraceId};
+
+pub use config::DecodeConfig;
+pub use decoded::{Decoded, RejectReason, Rejections};
+pub use traces::AiTraces;
+
+use crate::otlp::{ExportRequest, SpanView, WalkError};
+use index::Index;
+use resource::Resource;
+use span::{Found, Request, Source};
+
+/// The version of the tables and rules, on every observation. Raised when the same span would be read differently.
+pub const DECODER_VERSION: u32 = 1;
+
+/// Makes evidence of export requests. Built once, shared by all connections.
+#[derive(Debug)]
+pub struct Decoder {
+    index: Index,
+}
+
+/// A span that is evidence only if its trace has AI usage.
+enum Waiting {
+    Place(Place),
+    Hint(Box<Observation>),
+}
+
+/// Where a span stood: what most spans leave while their request is read, and nothing after it.
+#[derive(Clone, Copy)]
+struct Place {
+    trace: TraceId,
+    span: SpanId,
+    parent: Option<SpanId>,
+    start_unix_nano: u64,
+    end_unix_nano: u64,
+}
+
+impl Decoder {
+    /// A decoder that looks for tenants and features under the configured names.
+    pub fn new(config: &DecodeConfig) -> Self {
+        Self { index: Index::new(config) }
+    }
+
+    /// Reads a protobuf request into `out`, after what is there. On an error `out` is as it was.
+    ///
+    /// Spans of traces with AI usage, seen in this request or remembered in `ai_traces`, leave a link where they leave nothing else.
+    pub fn decode(
+        &self,
+        body: &[u8],
+        key: &KeyStamp,
+        received_at: ReceivedAt,
+        ai_traces: &AiTraces,
+        out: &mut Decoded,
+    ) -> Result<(), WalkError> {
+        let before = (out.evidence.len(), out.rejected, out.spans, out.ai_spans);
+        let request = Request { index: &self.index, key, received_at };
+        let result = walk(body, request, ai_traces, out);
+        if result.is_err() {
+            out.evidence.truncate(before.0);
+            (out.rejected, out.spans, out.ai_spans) = (before.1, before.2, before.3);
+        }
+        result
+    }
+}
+
+fn walk(body: &[u8], request: Request<'_>, ai_traces: &AiTraces, out: &mut Decoded) -> Result<(), WalkError> {
+    let mut waiting = Vec::new();
+    let mut here = Vec::new();
+    for group in ExportRequest::new(body).resource_spans() {
+        let group = group?;
+        let resource = Resource::read(&group.resource, request.index)?;
+        for scope in group.scope_spans() {
+            let scope = scope?;
+            let source = Source::new(&resource, scope.scope);
+            for raw in scope.spans() {
+                out.spans += 1;
+                let found = raw?.read().and_then(|view| Ok((span::read(request, source, &view)?, view)));
+                match found {
+                    Err(fault) => out.rejected.add(fault.into()),
+                    Ok((Found::Usage(observation), _)) => {
+                        out.ai_spans += 1;
+                        here.push(observation.trace);
+                        out.evidence.push(Evidence::Observation(observation));
+                    }
+                    Ok((Found::Attribution(observation), _)) => {
+                        out.evidence.push(Evidence::Observation(observation));
+                    }
+                    Ok((Found::Hint(observation), _)) => waiting.push(Waiting::Hint(observation)),
+                    Ok((Found::Place, view)) => waiting.push(Waiting::Place(Place::of(&view))),
+                }
+            }
+        }
+    }
+    here.sort_unstable();
+    here.dedup();
+    here.iter().for_each(|trace| ai_traces.insert(&request.key.realm, *trace));
+    let has_usage =
+        |trace: TraceId| here.binary_search(&trace).is_ok() || ai_traces.contains(&request.key.realm, trace);
+    for waiting in waiting {
+        match waiting {
+            Waiting::Hint(observation) if has_usage(observation.trace) => {
+                out.evidence.push(Evidence::Observation(observation));
+            }
+            Waiting::Place(place) if has_usage(place.trace) => {
+                out.evidence.push(Evidence::Link(place.link(request)))
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Place {
+    fn of(view: &SpanView<'_>) -> Self {
+        Self {
+            trace: view.trace_id,
+            span: view.span_id,
+            parent: view.parent,
+            start_unix_nano: view.start_unix_nano,
+            end_unix_nano: view.end_unix_nano,
+        }
+    }
+
+    fn link(self, request: Request<'_>) -> Link {
+        Link {
+            realm: request.key.realm.clone(),
+            trace: self.trace,
+            span: self.span,
+            parent: self.parent,
+            start: span::time(self.start_unix_nano),
+            end: span::time(self.end_unix_nano),
+            received_at: request.received_at,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Where the T forks: one decoded request goes to the journal, and a copy of its bytes to the trace arm.
+//!
+//! ```text
+//! body ─▶ protobuf ─▶ decode ─▶ evidence ─▶ Append ═fsync═▶ Ok(Accepted)     billing arm, waited for
+//!                                                    └─offer─▶ TraceTap      trace arm, never waited for
+//! ```
+//!
+//! | file | idea |
+//! |---|---|
+//! | `understand.rs` | a body into evidence, encoded for the journal |
+//! | `refuse.rs` | what a client is told when the journal does not take it |
+//! | `tap.rs` | the border to the trace arm |
+//! | `stats.rs` | the books: every span of an acknowledged request, by what became of it |
+//!
+//! Promises: `Ok` means that every observation and link of the request is on disk (I1); whatever else happens is a
+//! refusal, so the client sends again. The trace arm hears of a request only after that, and nothing it does reaches
+//! the answer (I7). No prompt or completion is written down.
+//! Leaves to others: what a span means (`decode`), limits and answers on the wire (`receive`).
+
+mod understand;
+mod refuse;
+mod tap;
+mod stats;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::observation::KeyStamp;
+
+pub use stats::{ForkStats, Snapshot};
+pub use tap::{NoTrace, TraceTap};
+
+use crate::append::{Append, Clock, blocking};
+use crate::decode::{AiTraces, Decoder};
+use crate::receive::{Accepted, Encoding, Intake, Refusal};
+use refuse::{partial_success, refusal};
+use understand::{Understood, understand};
+
+/// A body up to this size is decoded where its connection is served: some half a millisecond of work. A larger one
+/// would keep other connections waiting, so it goes to a thread of its own.
+const INLINE_BYTES_MAX: usize = 128 << 10;
+
+/// The intake of the collector. Clones share everything; while one lives, more evidence may come.
+#[derive(Clone)]
+pub struct Fork<T: TraceTap> {
+    parts: Arc<Parts<T>>,
+}
+
+struct Parts<T> {
+    decoder: Decoder,
+    ai_traces: AiTraces,
+    append: Append,
+    trace: T,
+    clock: Clock,
+    stats: Arc<ForkStats>,
+}
+
+impl<T: TraceTap> Fork<T> {
+    /// Puts the stem's end together.
+    pub fn new(decoder: Decoder, ai_traces: AiTraces, append: Append, trace: T, clock: Clock) -> Self {
+        let stats = Arc::default();
+        Self { parts: Arc::new(Parts { decoder, ai_traces, append, trace, clock, stats }) }
+    }
+
+    /// The counters, for the metrics page.
+    pub fn stats(&self) -> Arc<ForkStats> {
+        Arc::clone(&self.parts.stats)
+    }
+}
+
+impl<T: TraceTap> Parts<T> {
+    fn understand(&self, body: Bytes, encoding: Encoding, key: &KeyStamp) -> Result<Understood, Refusal> {
+        understand(&self.decoder, &self.ai_traces, body, encoding, key, self.clock.received_at())
+    }
+
+    async fn take(
+        self: &Arc<Self>,
+        body: Bytes,
+        encoding: Encoding,
+        key: &KeyStamp,
+    ) -> Result<Accepted, Refusal> {
+        let understood = if body.len() <= INLINE_BYTES_MAX {
+            self.understand(body, encoding, key)?
+        } else {
+            let (parts, key) = (Arc::clone(self), key.clone());
+            blocking(move || parts.understand(body, encoding, &key)).await?
+        };
+        let Understood { body, frames, tally } = understood;
+        if !frames.is_empty() {
+            self.append.durable(frames).await.map_err(|error| refusal(&error))?;
+        }
+        self.stats.acknowledge(&tally);
+        self.trace.offer(&body, key);
+        Ok(partial_success(&tally.rejected))
+    }
+}
+
+impl<T: TraceTap> Intake for Fork<T> {
+    async fn accept(&self, body: Bytes, encoding: Encoding, key: KeyStamp) -> Result<Accepted, Refusal> {
+        self.parts.stats.request();
+        let taken = self.parts.take(body, encoding, &key).await;
+        if taken.is_err() {
+            self.parts.stats.refuse();
+        }
+        taken
+    }
+}

@@ -1,0 +1,225 @@
+//! The task of the trace arm: takes requests from the queue, samples their spans, and keeps one insert under way.
+//!
+//! It holds one batch that grows and one that is being inserted, and takes nothing more from the queue while both are
+//! full: a database that stalls fills the queue, and a full queue drops.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, coop};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::batch::Batch;
+use super::queue::Queued;
+use super::row::{ResourceColumns, RowMaker};
+use super::sample::Sampler;
+use super::ship::{ShipError, Sink};
+use super::stats::{Snapshot, TraceStats, add};
+use crate::otlp::{ExportRequest, ResourceSpans, ScopeSpans, WalkError};
+
+/// How long the arm rests after a panic.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+
+/// Everything the task owns.
+#[derive(Debug)]
+pub(super) struct Arm {
+    pub(super) queue: mpsc::Receiver<Queued>,
+    /// Cancelled when no handle is left to fill the queue.
+    pub(super) closed: CancellationToken,
+    pub(super) drain: Duration,
+    pub(super) sampler: Sampler,
+    pub(super) maker: RowMaker,
+    pub(super) batch: Batch,
+    pub(super) in_flight: Option<InFlight>,
+    pub(super) sink: Sink,
+    pub(super) stats: Arc<TraceStats>,
+    /// A span whose name makes the walk panic.
+    #[cfg(test)]
+    pub(super) trap: Option<&'static str>,
+}
+
+/// An insert under way; it ends with the arm.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    rows: usize,
+    insert: AbortOnDropHandle<Result<(), ShipError>>,
+}
+
+impl Arm {
+    /// Works until no handle is left and everything kept is inserted or dropped, or the drain's time is over.
+    pub(super) async fn run(mut self) -> Snapshot {
+        let (closed, drain) = (self.closed.clone(), self.drain);
+        let overdue = async move {
+            closed.cancelled().await;
+            sleep(drain).await;
+        };
+        tokio::select! {
+            () = self.work_on() => {}
+            () = overdue => {}
+        }
+        self.abandon();
+        let stats = self.stats.snapshot();
+        tracing::info!(inserted = stats.spans_inserted, kept = stats.spans_kept, "trace arm stopped");
+        stats
+    }
+
+    /// Works, and starts again where it failed. The request it failed over is lost, the batch stands.
+    async fn work_on(&mut self) {
+        while AssertUnwindSafe(self.work()).catch_unwind().await.is_err() {
+            add(&self.stats.panics, 1);
+            tracing::error!(
+                "the trace arm failed and goes on without the request it failed over; billing is not affected"
+            );
+            // A fault that does not go away must not keep a processor busy.
+            sleep(RESTART_PAUSE).await;
+        }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            let due_at = self.batch.due_at().filter(|_| self.in_flight.is_none());
+            tokio::select! {
+                queued = self.queue.recv() => match queued {
+                    Some(queued) => self.take_in(queued).await,
+                    None => break,
+                },
+                ended = ended(&mut self.in_flight) => self.settle(ended),
+                () = until(due_at) => self.send(),
+            }
+        }
+        self.make_room().await;
+        self.finish_insert().await;
+    }
+
+    async fn take_in(&mut self, queued: Queued) {
+        if let Err(error) = self.walk(queued.body()).await {
+            add(&self.stats.requests_malformed, 1);
+            tracing::debug!(%error, "the rest of a malformed request is not sampled");
+        }
+        queued.walked();
+    }
+
+    async fn walk(&mut self, body: &[u8]) -> Result<(), WalkError> {
+        for group in ExportRequest::new(body).resource_spans() {
+            let group = group?;
+            // Most requests hold no span that is kept.
+            let mut resource = None;
+            for scope in group.scope_spans() {
+                self.walk_scope(&group, &scope?, &mut resource).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn walk_scope(
+        &mut self,
+        group: &ResourceSpans<'_>,
+        scope: &ScopeSpans<'_>,
+        resource: &mut Option<ResourceColumns>,
+    ) -> Result<(), WalkError> {
+        for span in scope.spans() {
+            // A large request must not keep the billing arm's tasks off this thread.
+            coop::consume_budget().await;
+            let Ok(span) = span?.read() else {
+                add(&self.stats.spans_unreadable, 1);
+                continue;
+            };
+            #[cfg(test)]
+            assert_ne!(self.trap, Some(span.name), "the trap of a test");
+            let Some(kept) = self.sampler.sample(span.trace_id, span.trace_state) else {
+                add(&self.stats.spans_sampled_out, 1);
+                continue;
+            };
+            let resource = resource.get_or_insert_with(|| self.maker.resource(&group.resource));
+            let row = self.maker.row(&span, kept, resource, &scope.scope);
+            if !self.batch.has_room_for(&row) {
+                self.make_room().await;
+            }
+            add(&self.stats.spans_kept, 1);
+            self.batch.push(row);
+        }
+        Ok(())
+    }
+
+    /// Sends the batch on its way, after the one before it.
+    async fn make_room(&mut self) {
+        self.finish_insert().await;
+        self.send();
+    }
+
+    async fn finish_insert(&mut self) {
+        if self.in_flight.is_some() {
+            let ended = ended(&mut self.in_flight).await;
+            self.settle(ended);
+        }
+    }
+
+    fn send(&mut self) {
+        debug_assert!(self.in_flight.is_none(), "one insert at a time");
+        let rows = self.batch.take();
+        if !rows.is_empty() {
+            let (count, insert) = (rows.len(), self.sink.clone().insert(rows));
+            self.in_flight =
+                Some(InFlight { rows: count, insert: AbortOnDropHandle::new(tokio::spawn(insert)) });
+        }
+    }
+
+    fn settle(&mut self, (rows, result): (usize, Result<Result<(), ShipError>, JoinError>)) {
+        self.in_flight = None;
+        let counter = match result {
+            Ok(Ok(())) => &self.stats.spans_inserted,
+            Ok(Err(error)) => {
+                tracing::warn!(spans = rows, error = %chain(&error), "sampled spans were dropped; billing is not affected");
+                &self.stats.spans_dropped_sink_error
+            }
+            Err(_panicked) => {
+                add(&self.stats.panics, 1);
+                tracing::error!(spans = rows, "an insert of sampled spans failed; billing is not affected");
+                &self.stats.spans_dropped_sink_error
+            }
+        };
+        add(counter, rows);
+    }
+
+    /// Counts what is left when the arm stops. Requests that still wait count themselves when they are dropped.
+    fn abandon(&mut self) {
+        let in_flight = self.in_flight.take().map_or(0, |insert| insert.rows);
+        add(&self.stats.spans_abandoned, self.batch.len() + in_flight);
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
+    }
+}
+
+/// Waits for the insert under way, for ever where there is none. Dropped, it loses nothing.
+async fn ended(in_flight: &mut Option<InFlight>) -> (usize, Result<Result<(), ShipError>, JoinError>) {
+    match in_flight {
+        Some(insert) => (insert.rows, (&mut insert.insert).await),
+        None => match std::future::pending::<Infallible>().await {},
+    }
+}
+
+/// Waits for a moment, for ever where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,107 @@
+//! What the trace arm keeps and how much it may hold, with the defaults.
+
+use std::time::Duration;
+
+const MIB: usize = 1024 * 1024;
+
+/// Settings of the trace arm. Its memory is bounded by `queue_bytes_max + 2 * batch_bytes_max` and one request's span.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The share of traces that is kept, 0 (none: the arm is off) to 1 (all).
+    pub sample_ratio: f64,
+    /// Whether prompts, completions, tool arguments and their like are stored with the spans.
+    pub keep_content: bool,
+    /// What requests waiting to be sampled may hold together, in bytes; a request beyond it is dropped.
+    pub queue_bytes_max: usize,
+    /// How many requests may wait to be sampled; a request beyond it is dropped.
+    pub queue_requests_max: usize,
+    /// How many spans are inserted together at most.
+    pub batch_rows_max: usize,
+    /// How large spans inserted together may be, in bytes of memory.
+    pub batch_bytes_max: usize,
+    /// How long a kept span waits for others before it is inserted.
+    pub batch_age_max: Duration,
+    /// How long one attempt to insert may take.
+    pub insert_timeout: Duration,
+    /// How often an insert is tried before its spans are dropped.
+    pub insert_attempts_max: u32,
+    /// The pause after a first failed attempt; it doubles after each further one.
+    pub retry_pause: Duration,
+    /// How long the arm goes on inserting after the last request came in.
+    pub drain: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            sample_ratio: 0.1,
+            keep_content: false,
+            queue_bytes_max: 32 * MIB,
+            queue_requests_max: 4096,
+            batch_rows_max: 10_000,
+            batch_bytes_max: 8 * MIB,
+            batch_age_max: Duration::from_secs(2),
+            insert_timeout: Duration::from_secs(10),
+            insert_attempts_max: 4,
+            retry_pause: Duration::from_millis(250),
+            drain: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with it, all at once; each text names the key, its value and what is allowed.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !(0.0..=1.0).contains(&self.sample_ratio) {
+            faults.push(format!(
+                "trace.sample_ratio is {}; allowed is 0 (off) to 1 (every trace)",
+                self.sample_ratio
+            ));
+        }
+        let numbers = [
+            ("trace.queue_bytes_max", self.queue_bytes_max),
+            ("trace.queue_requests_max", self.queue_requests_max),
+            ("trace.batch_rows_max", self.batch_rows_max),
+            ("trace.batch_bytes_max", self.batch_bytes_max),
+            ("trace.insert_attempts_max", self.insert_attempts_max as usize),
+        ];
+        faults.extend(
+            numbers
+                .into_iter()
+                .filter(|(_, value)| *value == 0)
+                .map(|(key, _)| format!("{key} is 0; allowed is 1 or more")),
+        );
+        if self.insert_timeout.is_zero() {
+            faults.push("trace.insert_timeout is 0 s; allowed is more".into());
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        assert_eq!(Config::default().faults(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn all_faults_come_together_each_with_its_key() {
+        for ratio in [-0.1, 1.5, f64::NAN] {
+            let config = Config {
+                sample_ratio: ratio,
+                batch_rows_max: 0,
+                insert_timeout: Duration::ZERO,
+                ..Config::default()
+            };
+            let faults = config.faults();
+            assert_eq!(faults.len(), 3, "{faults:?}");
+            for (fault, key) in faults.iter().zip(["sample_ratio", "batch_rows_max", "insert_timeout"]) {
+                assert!(fault.contains(key), "{fault}");
+            }
+        }
+    }
+}

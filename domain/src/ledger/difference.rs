@@ -1,0 +1,145 @@
+//! The one way anything gets into the ledger: post the difference between what stands and what should stand.
+
+use std::collections::BTreeSet;
+
+use super::entry::{Entry, EntryType, Facts, Quantities};
+use crate::identity::{CallId, EntryId};
+use crate::time::BillingPeriod;
+
+/// What stands in the ledger for one call: the ids of its entries and their sums by facts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    seen: BTreeSet<EntryId>,
+    nets: Vec<Net>,
+}
+
+/// The sum of the entries of a call that say the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Net {
+    facts: Facts,
+    quantities: Quantities,
+    /// The entry a reversal of this sum names: the smallest id, so that two settlers name the same.
+    first: EntryId,
+    /// The month the sum was billed in first; its reversal goes there while that month is open.
+    period: BillingPeriod,
+}
+
+impl Standing {
+    /// Takes in one entry of the call. The same entry again changes nothing.
+    pub fn add(&mut self, entry: &Entry) {
+        if !self.seen.insert(entry.id) {
+            return;
+        }
+        match self.nets.iter_mut().find(|net| net.facts == entry.facts) {
+            Some(net) => {
+                net.quantities.add(&entry.quantities);
+                net.first = net.first.min(entry.id);
+                net.period = net.period.min(entry.period);
+            }
+            None => {
+                self.nets.push(Net {
+                    facts: entry.facts.clone(),
+                    quantities: entry.quantities.clone(),
+                    first: entry.id,
+                    period: entry.period,
+                });
+                self.nets.sort_by(|a, b| a.facts.cmp(&b.facts));
+            }
+        }
+    }
+
+    /// Whether nothing was ever posted for the call.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+    }
+
+    /// The net number of calls, 1 where the call stands.
+    pub fn calls(&self) -> i64 {
+        self.nets.iter().map(|net| net.quantities.calls).sum()
+    }
+
+    /// The facts of what stands and is not reversed.
+    pub fn facts(&self) -> impl Iterator<Item = &Facts> {
+        self.nets.iter().filter(|net| !net.quantities.is_zero()).map(|net| &net.facts)
+    }
+
+    /// Every facts ever posted for the call, reversed or not.
+    pub fn history(&self) -> impl Iterator<Item = &Facts> {
+        self.nets.iter().map(|net| &net.facts)
+    }
+}
+
+/// Which months are closed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Periods {
+    closed: BTreeSet<BillingPeriod>,
+}
+
+impl Periods {
+    /// The given months are closed.
+    pub fn closed(months: impl IntoIterator<Item = BillingPeriod>) -> Self {
+        Self { closed: months.into_iter().collect() }
+    }
+
+    /// Closes one more.
+    pub fn close(&mut self, month: BillingPeriod) {
+        self.closed.insert(month);
+    }
+
+    /// Whether a month is closed.
+    pub fn is_closed(&self, month: BillingPeriod) -> bool {
+        self.closed.contains(&month)
+    }
+
+    /// The month that usage of `month` is billed in: itself while open, else the next open one.
+    pub fn billed_in(&self, month: BillingPeriod) -> BillingPeriod {
+        let mut month = month;
+        while self.is_closed(month) {
+            month = month.next();
+        }
+        month
+    }
+}
+
+/// The entries that turn what stands into the target, none where nothing differs.
+pub type Posting = Vec<Entry>;
+
+/// Posts the difference. `target` is `None` where the call should not stand at all (it was part of another).
+pub fn difference(
+    call: CallId,
+    standing: &Standing,
+    target: Option<(&Facts, &Quantities)>,
+    periods: &Periods,
+) -> Posting {
+    let seen: Vec<EntryId> = standing.seen.iter().copied().collect();
+    let mut posting = Vec::new();
+    let mut reversed = None;
+    let mut missing = target.map(|(_, quantities)| quantities.clone());
+
+    for net in &standing.nets {
+        if target.is_some_and(|(facts, _)| *facts == net.facts) {
+            let rest = missing.as_mut().expect("a target was given");
+            rest.add(&net.quantities.negated());
+        } else if !net.quantities.is_zero() {
+            reversed = Some(net.first);
+            posting.push(Entry::new(
+                EntryType::Correction,
+                call,
+                periods.billed_in(net.period),
+                net.facts.clone(),
+                net.quantities.negated(),
+                Some(net.first),
+                &seen,
+            ));
+        }
+    }
+    if let (Some((facts, _)), Some(rest)) = (target, missing)
+        && !rest.is_zero()
+    {
+        let entry_type = if standing.is_empty() { EntryType::Usage } else { EntryType::Correction };
+        let refined = standing.nets.iter().find(|net| net.facts == *facts).map(|net| net.first);
+        let period = periods.billed_in(BillingPeriod::containing(facts.occurred_at));
+        posting.push(Entry::new(entry_type, call, period, facts.clone(), rest, reversed.or(refined), &seen));
+    }
+    posting
+}

@@ -1,0 +1,310 @@
+//! One ledger row in words: its facts (what cannot be summed) and its quantities (what can).
+
+use std::collections::BTreeMap;
+
+use crate::identity::{CallId, EntryId, IdHasher, Realm, SpanId, TraceId};
+use crate::money::Cost;
+use crate::time::{BillingPeriod, EventTime};
+use crate::usage::{TokenClass, Usage};
+
+/// Why an entry was posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntryType {
+    /// The first posting of a call.
+    Usage,
+    /// A change of what stood: a reversal, its replacement, or a refinement of quantities.
+    Correction,
+    /// Posted at close: tiers, allowances, minimums.
+    Adjustment,
+    /// Money given back.
+    Credit,
+}
+
+impl EntryType {
+    /// The type's name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Correction => "correction",
+            Self::Adjustment => "adjustment",
+            Self::Credit => "credit",
+        }
+    }
+
+    /// Reads what [`EntryType::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Usage, Self::Correction, Self::Adjustment, Self::Credit]
+            .into_iter()
+            .find(|known| known.name() == name)
+    }
+}
+
+/// How far a call could be billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum State {
+    /// Usage and price known.
+    Billed,
+    /// Usage known, no price found: posted when a price arrives.
+    Unpriced,
+    /// The call happened, no span states its usage.
+    Unmetered,
+    /// Some usage is stated, the output is not (a cancelled stream): what is stated is billed.
+    Partial,
+}
+
+impl State {
+    /// The state's name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Billed => "billed",
+            Self::Unpriced => "unpriced",
+            Self::Unmetered => "unmetered",
+            Self::Partial => "partial",
+        }
+    }
+
+    /// Reads what [`State::name`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Billed, Self::Unpriced, Self::Unmetered, Self::Partial]
+            .into_iter()
+            .find(|known| known.name() == name)
+    }
+}
+
+/// What an entry says that cannot be summed. A change of any of these is a reversal and a new entry.
+/// Texts are empty where nothing is known, as in the tables.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Facts {
+    /// How far the call could be billed.
+    pub state: State,
+    /// The payer.
+    pub tenant: String,
+    /// Where the tenant was read.
+    pub tenant_source: String,
+    /// The product feature.
+    pub feature: String,
+    /// The end user.
+    pub user_id: String,
+    /// The session or conversation.
+    pub session_id: String,
+    /// The agent.
+    pub agent: String,
+    /// The service.
+    pub service: String,
+    /// The deployment environment.
+    pub environment: String,
+    /// The account of the API key.
+    pub realm: Realm,
+    /// The provider's well-known name.
+    pub provider: String,
+    /// The model asked for.
+    pub request_model: String,
+    /// The model that answered, else the one asked for.
+    pub model: String,
+    /// The operation.
+    pub operation: String,
+    /// The end of the winning report.
+    pub occurred_at: EventTime,
+    /// The tier billed.
+    pub service_tier: String,
+    /// The provider's region.
+    pub region: String,
+    /// What decided that this report is the call.
+    pub rule: String,
+    /// ISO 4217 code of `cost` and `charge`.
+    pub currency: String,
+    /// The rate card used.
+    pub price_id: String,
+    /// The winning span's trace.
+    pub trace: TraceId,
+    /// The winning span.
+    pub span: SpanId,
+    /// The provider's name for the answer.
+    pub response_id: String,
+}
+
+/// What an entry says that sums.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
+pub struct Quantities {
+    /// Calls: 1 for a call, −1 for its reversal, 0 for a refinement.
+    pub calls: i64,
+    /// Tokens in the order of [`Quantities::CLASSES`].
+    pub tokens: [i64; 6],
+    /// Exact unit class to quantity; never holds a zero.
+    pub units: BTreeMap<String, i64>,
+    /// Exact unit class to cost; sums to `cost`.
+    pub unit_costs: BTreeMap<String, Cost>,
+    /// What the provider charges.
+    pub cost: Cost,
+    /// What the tenant is charged.
+    pub charge: Cost,
+}
+
+impl Quantities {
+    /// The token classes that have a column of their own.
+    pub const CLASSES: [TokenClass; 6] = [
+        TokenClass::Input,
+        TokenClass::CacheRead,
+        TokenClass::CacheWrite,
+        TokenClass::CacheWrite1h,
+        TokenClass::Output,
+        TokenClass::Reasoning,
+    ];
+
+    /// One call's tokens, without units or money. `usage` has passed [`Usage::check`], so each count fits.
+    pub fn of_usage(usage: &Usage) -> Self {
+        let tokens = Self::CLASSES.map(|class| i64::try_from(usage.count(class)).unwrap_or(i64::MAX));
+        Self { calls: 1, tokens, ..Self::default() }
+    }
+
+    /// Whether it adds nothing to any sum.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds `other`. Sums stay far inside their types: see [`crate::usage::TOKENS_MAX`].
+    pub fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        for (mine, theirs) in self.tokens.iter_mut().zip(other.tokens) {
+            *mine = mine.saturating_add(theirs);
+        }
+        for (unit, quantity) in &other.units {
+            let sum = self.units.entry(unit.clone()).or_default();
+            *sum = sum.saturating_add(*quantity);
+        }
+        self.units.retain(|_, quantity| *quantity != 0);
+        for (unit, cost) in &other.unit_costs {
+            *self.unit_costs.entry(unit.clone()).or_default() += *cost;
+        }
+        self.unit_costs.retain(|_, cost| !cost.is_zero());
+        self.cost += other.cost;
+        self.charge += other.charge;
+    }
+
+    /// The same with every sign turned.
+    pub fn negated(&self) -> Self {
+        Self {
+            calls: -self.calls,
+            tokens: self.tokens.map(|count| -count),
+            units: self.units.iter().map(|(unit, quantity)| (unit.clone(), -quantity)).collect(),
+            unit_costs: self.unit_costs.iter().map(|(unit, cost)| (unit.clone(), -*cost)).collect(),
+            cost: -self.cost,
+            charge: -self.charge,
+        }
+    }
+}
+
+/// One ledger row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// A function of the call, the entries it answers, and everything below.
+    pub id: EntryId,
+    /// Why it was posted.
+    pub entry_type: EntryType,
+    /// The call.
+    pub call: CallId,
+    /// The month it is billed in.
+    pub period: BillingPeriod,
+    /// What cannot be summed.
+    pub facts: Facts,
+    /// What can.
+    pub quantities: Quantities,
+    /// The entry it takes back.
+    pub reverses: Option<EntryId>,
+}
+
+impl Entry {
+    /// Makes an entry and its id. `seen` are the ids of the call's entries that the poster saw, sorted: posting the
+    /// same thing in answer to the same ledger gives the same id, posting it in answer to another does not.
+    pub fn new(
+        entry_type: EntryType,
+        call: CallId,
+        period: BillingPeriod,
+        facts: Facts,
+        quantities: Quantities,
+        reverses: Option<EntryId>,
+        seen: &[EntryId],
+    ) -> Self {
+        let mut hasher = IdHasher::new("entry");
+        hasher.part(&call.bytes()).part(&(seen.len() as u64).to_le_bytes());
+        for id in seen {
+            hasher.part(&id.bytes());
+        }
+        hasher.part(entry_type.name().as_bytes()).part(period.to_string().as_bytes());
+        hasher.part(&reverses.map_or([0; 16], |id| id.bytes()));
+        hash_facts(&mut hasher, &facts);
+        hash_quantities(&mut hasher, &quantities);
+        Self { id: EntryId::of(&hasher), entry_type, call, period, facts, quantities, reverses }
+    }
+}
+
+fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
+    // Taken apart in full, so that a new fact cannot be forgotten here.
+    let Facts {
+        state,
+        tenant,
+        tenant_source,
+        feature,
+        user_id,
+        session_id,
+        agent,
+        service,
+        environment,
+        realm,
+        provider,
+        request_model,
+        model,
+        operation,
+        occurred_at,
+        service_tier,
+        region,
+        rule,
+        currency,
+        price_id,
+        trace,
+        span,
+        response_id,
+    } = facts;
+    for text in [
+        state.name(),
+        tenant,
+        tenant_source,
+        feature,
+        user_id,
+        session_id,
+        agent,
+        service,
+        environment,
+        realm.as_str(),
+        provider,
+        request_model,
+        model,
+        operation,
+        service_tier,
+        region,
+        rule,
+        currency,
+        price_id,
+        response_id,
+    ] {
+        hasher.part(text.as_bytes());
+    }
+    hasher.part(&occurred_at.nanos().to_le_bytes()).part(&trace.bytes()).part(&span.bytes());
+}
+
+fn hash_quantities(hasher: &mut IdHasher, quantities: &Quantities) {
+    let Quantities { calls, tokens, units, unit_costs, cost, charge } = quantities;
+    hasher.part(&calls.to_le_bytes());
+    for count in tokens {
+        hasher.part(&count.to_le_bytes());
+    }
+    hasher.part(&(units.len() as u64).to_le_bytes());
+    for (unit, quantity) in units {
+        hasher.part(unit.as_bytes()).part(&quantity.to_le_bytes());
+    }
+    hasher.part(&(unit_costs.len() as u64).to_le_bytes());
+    for (unit, cost) in unit_costs {
+        hasher.part(unit.as_bytes()).part(cost.to_string().as_bytes());
+    }
+    hasher.part(cost.to_string().as_bytes()).part(charge.to_string().as_bytes());
+}

@@ -1,0 +1,95 @@
+//! Whom and what a call is for: the bound key, the span, its duplicates, the nearest ancestor, the resource.
+
+use super::duplicates::{Group, stated_source};
+use super::tree::{Parent, Tree};
+use super::{ResolvedCall, SpanRef, TenantSource};
+use crate::observation::{Dimensions, Observation};
+
+/// Fills in a call's dimensions.
+pub(super) fn attribute(tree: &Tree<'_>, group: &Group, call: &mut ResolvedCall) {
+    let reports = by_rank(tree, group, call.winner);
+    let mut found = Dimensions::default();
+    let mut source = TenantSource::None;
+    let mut conflict = None;
+    let mut take = |dimensions: &Dimensions, from: TenantSource, found: &mut Dimensions| {
+        match (&found.tenant, &dimensions.tenant) {
+            (None, Some(_)) => source = from,
+            (Some(kept), Some(other)) if kept != other && conflict.is_none() => {
+                conflict = Some(other.clone())
+            }
+            _ => {}
+        }
+        found.fill_from(dimensions);
+    };
+
+    for &node in &reports {
+        let bound = Dimensions { tenant: tree.report(node).key.tenant.clone(), ..Dimensions::default() };
+        take(&bound, TenantSource::Key, &mut found);
+    }
+    for &node in &reports {
+        let report = tree.report(node);
+        let from =
+            stated_source(tree.span_ref(node) == call.winner, report).unwrap_or(TenantSource::Duplicate);
+        take(&lent(report), from, &mut found);
+    }
+    for (node, enclosing) in ancestors(tree, &reports) {
+        if let Some(above) = tree.observation(node) {
+            let from = if enclosing { TenantSource::Enclosing } else { TenantSource::Ancestor };
+            take(&lent(above), from, &mut found);
+        }
+    }
+    for &node in &reports {
+        let report = tree.report(node);
+        let mut resource = report.resource_dimensions.clone();
+        if report.key.operator {
+            resource.tenant = None;
+        }
+        // A resource is the same for all of a process, so that it disagrees with a span is no conflict.
+        if found.tenant.is_some() {
+            resource.tenant = None;
+        }
+        take(&resource, TenantSource::Resource, &mut found);
+    }
+    call.dimensions = found;
+    call.tenant_source = source;
+    call.tenant_conflict = conflict;
+}
+
+/// Whether a span that is not seen yet could still change whom the call is for.
+pub(super) fn may_change(tree: &Tree<'_>, group: &Group, call: &ResolvedCall) -> bool {
+    let settled =
+        matches!(call.tenant_source, TenantSource::Key | TenantSource::Span | TenantSource::Duplicate)
+            && group.members.iter().any(|&node| tree.report(node).dimensions.feature.is_some());
+    !settled && !group.members.iter().any(|&node| tree.reaches_root(node))
+}
+
+/// What a report lends: an operator's key may lend usage, never a tenant.
+fn lent(report: &Observation) -> Dimensions {
+    let mut dimensions = report.dimensions.clone();
+    if report.key.operator {
+        dimensions.tenant = None;
+    }
+    dimensions
+}
+
+fn by_rank(tree: &Tree<'_>, group: &Group, winner: SpanRef) -> Vec<usize> {
+    let mut reports = group.members.clone();
+    reports.sort_by_key(|&node| (tree.span_ref(node) != winner, tree.span_ref(node)));
+    reports
+}
+
+/// The spans above any report, nearest first; with whether a broken chain was bridged on the way.
+fn ancestors(tree: &Tree<'_>, reports: &[usize]) -> Vec<(usize, bool)> {
+    let mut above: Vec<(usize, bool, usize, usize)> = Vec::new();
+    for (rank, &report) in reports.iter().enumerate() {
+        let mut bridged = false;
+        let mut at = report;
+        for (distance, node) in tree.ancestors(report).enumerate() {
+            bridged |= matches!(tree.parent(at), Parent::Enclosing(_));
+            above.push((distance, bridged, rank, node));
+            at = node;
+        }
+    }
+    above.sort_by_key(|&(distance, bridged, rank, _)| (bridged, distance, rank));
+    above.into_iter().map(|(_, bridged, _, node)| (node, bridged)).collect()
+}

@@ -1,0 +1,462 @@
+//! The rules as a table of small traces, and the laws as properties over generated ones.
+//!
+//! A trace is written one span a line: `name parent kind scope start-end facts…`, and a case says which calls come out
+//! (`winner+member:rule tokens`) and which wrappers are suppressed.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::observation::{KeyStamp, Kind, Link, ResponseId, Scope, SpanStatus, Trust};
+use crate::time::ReceivedAt;
+use crate::usage::TokenClass;
+
+/// Milliseconds, so that tables stay readable.
+const MS: i64 = 1_000_000;
+const NOON: i64 = 1_793_534_400_000_000_000;
+
+fn span_id(name: &str) -> SpanId {
+    let mut bytes = [0; 8];
+    bytes[..name.len().min(8)].copy_from_slice(&name.as_bytes()[..name.len().min(8)]);
+    SpanId::from_slice(&bytes).unwrap()
+}
+
+fn trace_id(name: &str) -> TraceId {
+    let mut bytes = [1; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    TraceId::from_slice(&bytes).unwrap()
+}
+
+/// Reads `name parent kind scope start-end [key=value]…`; `-` is no parent, `T/name` puts a span in trace `T`.
+fn span(line: &str) -> Evidence {
+    let mut words = line.split_whitespace();
+    let mut word = || words.next().unwrap_or_else(|| panic!("too few words: {line}"));
+    let (name, parent, kind, scope, times) = (word(), word(), word(), word(), word());
+    let (trace, name) = name.split_once('/').unwrap_or(("t", name));
+    let (start, end) = times.split_once('-').unwrap();
+    let at = |ms: &str| EventTime::from_nanos(NOON + ms.parse::<i64>().unwrap() * MS);
+    let parent = (parent != "-").then(|| span_id(parent));
+    if kind == "link" {
+        return Evidence::Link(Link {
+            realm: Realm::new(""),
+            trace: trace_id(trace),
+            span: span_id(name),
+            parent,
+            start: at(start),
+            end: at(end),
+            received_at: ReceivedAt::from_nanos(NOON),
+        });
+    }
+    let mut observation = Observation {
+        key: KeyStamp::default(),
+        received_at: ReceivedAt::from_nanos(NOON + 10_000 * MS),
+        trace: trace_id(trace),
+        span: span_id(name),
+        parent,
+        name: name.into(),
+        scope: Scope { name: scope.into(), version: "1".into() },
+        process: 7,
+        start: at(start),
+        end: at(end),
+        status: SpanStatus::Unset,
+        error_type: None,
+        kind: match kind {
+            "call" => Kind::Call,
+            "wrap" => Kind::PossibleWrapper,
+            "who" => Kind::Attribution,
+            other => panic!("{other} is no kind"),
+        },
+        convention: "test".into(),
+        operation: "chat".into(),
+        provider: Some("openai".into()),
+        request_model: Some("gpt-4o".into()),
+        response_model: None,
+        response_id: None,
+        streaming: None,
+        service_tier: None,
+        region: None,
+        usage: Usage::default(),
+        estimated: false,
+        trust: Trust::Instrumentation,
+        fault: None,
+        dimensions: Dimensions::default(),
+        resource_dimensions: Dimensions::default(),
+        decoder_version: 1,
+        attributes: "{}".into(),
+    };
+    for fact in words {
+        let (key, value) = fact.split_once('=').unwrap();
+        let count = || Some(value.parse().unwrap());
+        match key {
+            "in" => observation.usage.set(TokenClass::Input, count()),
+            "out" => observation.usage.set(TokenClass::Output, count()),
+            "cr" => observation.usage.set(TokenClass::CacheRead, count()),
+            "id" => {
+                observation.response_id = Some(ResponseId {
+                    text: format!("chatcmpl-abcdefghijklmnop{value}"),
+                    from_attribute: true,
+                })
+            }
+            "weak" => observation.response_id = Some(ResponseId { text: value.into(), from_attribute: true }),
+            "tenant" => observation.dimensions.tenant = Some(value.into()),
+            "resource" => observation.resource_dimensions.tenant = Some(value.into()),
+            "key" => observation.key.tenant = Some(value.into()),
+            "error" => observation.status = SpanStatus::Error,
+            "trust" => {
+                observation.trust = match value {
+                    "estimate" => Trust::Estimate,
+                    "provider" => Trust::Provider,
+                    _ => Trust::Framework,
+                }
+            }
+            "model" => observation.response_model = Some(value.into()),
+            "process" => observation.process = value.parse().unwrap(),
+            other => panic!("{other} is no fact"),
+        }
+    }
+    Evidence::Observation(Box::new(observation))
+}
+
+fn spans(text: &str) -> Vec<Evidence> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(span).collect()
+}
+
+fn name(span: SpanRef) -> String {
+    String::from_utf8(span.span.bytes().into_iter().filter(|byte| *byte != 0).collect()).unwrap()
+}
+
+/// What comes out, in words.
+fn shown(resolution: &Resolution) -> Vec<String> {
+    let mut lines: Vec<String> = resolution
+        .calls
+        .iter()
+        .map(|call| {
+            let others: String = call
+                .members
+                .iter()
+                .filter(|member| **member != call.winner)
+                .map(|member| format!("+{}", name(*member)))
+                .collect();
+            let count = |class| call.usage.get(class).map_or("-".to_string(), |count| count.to_string());
+            let tenant = call
+                .dimensions
+                .tenant
+                .as_deref()
+                .map(|tenant| format!(" {tenant}/{}", call.tenant_source.name()))
+                .unwrap_or_default();
+            format!(
+                "{}{others}:{} {}>{}{tenant}",
+                name(call.winner),
+                call.rule.name(),
+                count(TokenClass::Input),
+                count(TokenClass::Output)
+            )
+        })
+        .collect();
+    lines.extend(
+        resolution
+            .outcomes
+            .iter()
+            .filter(|outcome| {
+                !matches!(outcome.outcome, Outcome::Billed | Outcome::Merged | Outcome::Attribution)
+            })
+            .map(|outcome| {
+                format!("{} {}:{}", outcome.outcome.name(), name(outcome.span), outcome.rule.name())
+            }),
+    );
+    lines.sort();
+    lines
+}
+
+#[track_caller]
+fn check(trace: &str, expected: &[&str]) {
+    let evidence = spans(trace);
+    let resolution = resolve(&evidence, &Rules::default());
+    let mut expected: Vec<String> = expected.iter().map(|line| line.to_string()).collect();
+    expected.sort();
+    assert_eq!(shown(&resolution), expected, "{trace}");
+}
+
+#[test]
+fn one_report_is_one_call() {
+    check("a - call x 0-10 in=5 out=2 id=1", &["a:call 5>2"]);
+}
+
+#[test]
+fn a_strong_response_id_ties_reports_whatever_else_they_say() {
+    check(
+        "a - call x 0-10 in=5 out=84 id=1 trust=estimate
+         b - call y 0-12 in=5 out=83 cr=3 id=1 trust=provider",
+        &["b+a:response-id 5>83"],
+    );
+    check(
+        "s/a - call x 0-10 in=5 out=2 id=1
+         t/b - call x 9000-9001 in=5 out=2 id=1",
+        &["a+b:response-id 5>2"],
+    );
+}
+
+#[test]
+fn a_weak_id_is_no_id() {
+    check(
+        "a r call x 0-10 in=5 out=2 weak=chatcmpl-123
+         b r call x 20-30 in=5 out=2 weak=chatcmpl-123",
+        &["a:call 5>2", "b:call 5>2"],
+    );
+}
+
+#[test]
+fn equal_concurrent_calls_of_one_instrumentation_stay_apart() {
+    check(
+        "a r call x 0-10 in=5 out=2
+         b r call x 1-11 in=5 out=2
+         c r call x 2-12 in=5 out=2",
+        &["a:call 5>2", "b:call 5>2", "c:call 5>2"],
+    );
+}
+
+#[test]
+fn a_second_instrumentation_of_equal_concurrent_calls_pairs_one_to_one() {
+    check(
+        "a r call x 0-10 in=5 out=2
+         b r call x 1-11 in=5 out=2
+         c r call y 0-10 in=5 out=2
+         d r call y 1-11 in=5 out=2",
+        &["a+c:no-id 5>2", "b+d:no-id 5>2"],
+    );
+}
+
+#[test]
+fn siblings_of_two_instrumentations_pair_only_when_everything_agrees() {
+    let table = [
+        ("a r call x 0-10 in=5 out=2 | b r call y 0-10 in=5 out=2", 1),
+        ("a r call x 0-10 in=5 out=2 | b r call y 0-10 in=5 out=3", 2),
+        ("a r call x 0-10 in=5 out=2 | b r call y 0-10 in=5 out=2 model=gpt-4o-mini-2024-07-18", 1),
+        ("a r call x 0-10 in=5 out=2 model=o3-mini | b r call y 0-10 in=5 out=2 model=o3", 1),
+        ("a r call x 0-10 in=5 out=2 | b r call y 50-60 in=5 out=2", 2),
+        ("a r call x 0-10 in=5 out=2 tenant=p | b r call y 0-10 in=5 out=2 tenant=q", 2),
+        ("a r call x 0-10 in=5 out=2 id=1 | b r call y 0-10 in=5 out=2", 1),
+        ("a r call x 0-10 in=5 out=2 id=1 | b r call y 0-10 in=5 out=2 id=2", 2),
+    ];
+    for (case, calls) in table {
+        let evidence = spans(&case.replace('|', "\n"));
+        assert_eq!(resolve(&evidence, &Rules::default()).calls.len(), calls, "{case}");
+    }
+}
+
+#[test]
+fn across_traces_of_a_process_one_side_must_be_a_root() {
+    check(
+        "s/a - call x 0-10 in=5 out=2
+         t/b r call y 0-10 in=5 out=2",
+        &["a+b:no-id 5>2"],
+    );
+    check(
+        "s/a q call x 0-10 in=5 out=2
+         t/b r call y 0-10 in=5 out=2",
+        &["a:call 5>2", "b:call 5>2"],
+    );
+    check(
+        "s/a - call x 0-10 in=5 out=2 process=1
+         t/b - call y 0-10 in=5 out=2 process=2",
+        &["a:call 5>2", "b:call 5>2"],
+    );
+}
+
+#[test]
+fn a_wrapper_repeats_the_calls_under_it_at_any_depth() {
+    check(
+        "w - wrap x 0-100 in=9 out=4
+         l w link - 1-99
+         a l call x 2-40 in=5 out=2 id=1
+         b l call x 50-90 in=4 out=2 id=2",
+        &["a:call 5>2", "b:call 4>2", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
+fn a_wrapper_stands_for_calls_nobody_reported_and_the_innermost_of_nested_ones() {
+    check("w - wrap x 0-100 in=9 out=4", &["w:wrapper-billed 9>4"]);
+    check(
+        "w - wrap x 0-100 in=9 out=4
+         v w wrap x 1-99 in=9 out=4",
+        &["v:wrapper-billed 9>4", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
+fn where_the_chain_is_broken_the_smallest_enclosing_span_stands_in() {
+    check(
+        "w - wrap x 0-100 in=5 out=2
+         a missing call y 2-40 in=5 out=2 id=1",
+        &["a:call 5>2", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
+fn a_definite_call_under_a_call_is_a_call() {
+    check(
+        "a - call x 0-100 in=50 out=20 id=1
+         g a call x 10-20 in=5 out=1 id=2",
+        &["a:call 50>20", "g:call 5>1"],
+    );
+}
+
+#[test]
+fn a_framework_call_without_usage_around_one_sdk_call_is_that_call() {
+    check(
+        "a - call framework 0-100
+         b a call sdk 1-99 in=5 out=2 id=1",
+        &["b+a:nested 5>2"],
+    );
+}
+
+#[test]
+fn a_silent_call_takes_the_usage_of_the_wrapper_around_it_alone() {
+    check(
+        "w - wrap x 0-100 in=9 out=4
+         a w call x 1-99 id=1",
+        &["a:wrapper-lends 9>4", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
+fn a_zero_length_span_can_carry_the_usage_of_the_stream_before_it() {
+    check(
+        "a r call x 0-100
+         z r call x 150-150 in=5 out=2",
+        &["z+a:stream-usage 5>2"],
+    );
+}
+
+#[test]
+fn a_failed_attempt_without_usage_is_not_billable_and_one_with_usage_is() {
+    check(
+        "a r call x 0-10 error=1
+         b r call x 20-30 in=5 out=2 error=1",
+        &["b:call 5>2", "not_billable a:failed"],
+    );
+}
+
+#[test]
+fn usage_outside_its_age_limits_is_quarantined() {
+    const DAY: i64 = 24 * 3600 * 1000;
+    for (end_ms, quarantined) in [(-34 * DAY, false), (-36 * DAY, true), (600_000, false), (3_600_000, true)]
+    {
+        let mut evidence = spans("a - call x 0-10 in=5 out=2");
+        let Evidence::Observation(observation) = &mut evidence[0] else { unreachable!() };
+        observation.end = EventTime::from_nanos(NOON + end_ms * MS);
+        let resolution = resolve(&evidence, &Rules::default());
+        assert_eq!(resolution.outcomes[0].outcome == Outcome::Quarantined, quarantined, "{end_ms}");
+    }
+}
+
+#[test]
+fn the_tenant_is_read_in_the_order_key_span_duplicate_ancestor_resource() {
+    let table = [
+        ("a r call x 0-10 in=5 out=2 tenant=s key=k resource=o", "k/key"),
+        ("a r call x 0-10 in=5 out=2 tenant=s resource=o", "s/span"),
+        ("a r call x 0-10 in=5 out=2 id=1 | b r call y 0-10 in=5 out=2 tenant=d", "d/duplicate"),
+        (
+            "r - who app 0-100 tenant=p | m r link - 1-99 | a m call x 2-10 in=5 out=2 resource=o",
+            "p/ancestor",
+        ),
+        (
+            "r - who app 0-100 tenant=p | n r who app 1-99 tenant=near | a n call x 2-10 in=5 out=2",
+            "near/ancestor",
+        ),
+        ("r - who app 0-100 tenant=p | a gone call x 2-10 in=5 out=2", "p/enclosing"),
+        ("a r call x 0-10 in=5 out=2 resource=o", "o/resource"),
+    ];
+    for (case, tenant) in table {
+        let evidence = spans(&case.replace('|', "\n"));
+        let resolution = resolve(&evidence, &Rules::default());
+        let call = &resolution.calls[0];
+        let read =
+            format!("{}/{}", call.dimensions.tenant.as_deref().unwrap_or(""), call.tenant_source.name());
+        assert_eq!(read, tenant, "{case}");
+    }
+}
+
+/// Random small forests with every kind of span, several instrumentations, equal usages and missing parents.
+fn any_spans() -> impl Strategy<Value = Vec<Evidence>> {
+    let kinds = prop_oneof![Just("call"), Just("call"), Just("wrap"), Just("who"), Just("link")];
+    let one = (
+        kinds,
+        0..3u8,
+        0..8usize,
+        0..20i64,
+        1..20i64,
+        0..3u64,
+        prop::option::of(0..4u8),
+        prop::option::of(0..2u8),
+        0..2u8,
+    );
+    prop::collection::vec(one, 1..12).prop_map(|drawn| {
+        drawn
+            .into_iter()
+            .enumerate()
+            .map(|(at, (kind, scope, parent, start, length, usage, id, tenant, trace))| {
+                let parent = if parent >= at {
+                    if parent == 7 { "gone".to_string() } else { "-".to_string() }
+                } else {
+                    format!("s{parent}")
+                };
+                let mut line = format!("t{trace}/s{at} {parent} {kind} i{scope} {start}-{}", start + length);
+                if kind != "link" {
+                    if usage > 0 {
+                        line += &format!(" in={} out={usage}", usage * 10);
+                    }
+                    line += &id.map(|id| format!(" id={id}")).unwrap_or_default();
+                    line += &tenant.map(|tenant| format!(" tenant={tenant}")).unwrap_or_default();
+                }
+                span(&line)
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_order_of_arrival_and_copies_change_nothing(evidence in any_spans(), seed in any::<u64>()) {
+        let once = resolve(&evidence, &Rules::default());
+        let mut mixed: Vec<Evidence> = evidence.iter().chain(&evidence).cloned().collect();
+        let len = mixed.len();
+        let mut state = seed;
+        for at in (1..len).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            mixed.swap(at, (state >> 33) as usize % (at + 1));
+        }
+        prop_assert_eq!(resolve(&mixed, &Rules::default()), once);
+    }
+
+    #[test]
+    fn every_span_has_one_outcome_and_every_call_one_winner(evidence in any_spans()) {
+        let resolution = resolve(&evidence, &Rules::default());
+        let mut seen: BTreeMap<SpanRef, usize> = BTreeMap::new();
+        for outcome in &resolution.outcomes {
+            *seen.entry(outcome.span).or_default() += 1;
+        }
+        for piece in &evidence {
+            if let Evidence::Observation(observation) = piece {
+                let span = SpanRef { trace: observation.trace, span: observation.span };
+                prop_assert_eq!(seen.get(&span), Some(&1), "{:?}", span);
+            }
+        }
+        let billed = resolution.outcomes.iter().filter(|outcome| outcome.outcome == Outcome::Billed).count();
+        prop_assert_eq!(billed, resolution.calls.len());
+    }
+
+    #[test]
+    fn a_definite_call_is_lost_only_to_another_report(evidence in any_spans()) {
+        let resolution = resolve(&evidence, &Rules::default());
+        for outcome in &resolution.outcomes {
+            let call = evidence.iter().any(|piece| matches!(piece, Evidence::Observation(observation)
+                if observation.kind == Kind::Call && observation.span == outcome.span.span && observation.trace == outcome.span.trace));
+            prop_assert!(!(call && outcome.outcome == Outcome::Wrapper), "{:?}", outcome);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The spans of a set of evidence as a forest: one node a span, however many copies of it came.
+
+use std::collections::HashMap;
+
+use super::SpanRef;
+use crate::identity::TraceId;
+use crate::observation::{Evidence, Observation};
+
+/// Clocks of one trace that disagree by less than this are taken as agreeing, in nanoseconds: instrumentations of one
+/// process round to milliseconds, and Node's spans start up to a millisecond before their parents.
+pub(super) const CLOCK_SLACK_NANOS: i64 = 5_000_000;
+
+/// Why a node stands under its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parent {
+    /// It has none: it is the root of its trace.
+    Root,
+    /// The span it names.
+    Named(usize),
+    /// The span it names was not seen; this is the smallest span around it.
+    Enclosing(usize),
+    /// The span it names was not seen, and nothing encloses it.
+    Unknown,
+}
+
+impl Parent {
+    pub(super) fn node(self) -> Option<usize> {
+        match self {
+            Self::Named(node) | Self::Enclosing(node) => Some(node),
+            Self::Root | Self::Unknown => None,
+        }
+    }
+}
+
+/// The spans, sorted by trace and span id, each with its parent.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    spans: Vec<&'a Evidence>,
+    parents: Vec<Parent>,
+}
+
+impl<'a> Tree<'a> {
+    /// Builds the forest. Of the copies of a span the most telling one stays, never the first to arrive.
+    pub fn new(evidence: impl IntoIterator<Item = &'a Evidence>) -> Self {
+        let mut best: HashMap<SpanRef, &'a Evidence> = HashMap::new();
+        for candidate in evidence {
+            let key = SpanRef { trace: candidate.trace(), span: candidate.span() };
+            best.entry(key)
+                .and_modify(|kept| {
+                    if telling(candidate) > telling(kept) {
+                        *kept = candidate;
+                    }
+                })
+                .or_insert(candidate);
+        }
+        let mut spans: Vec<_> = best.into_iter().collect();
+        spans.sort_unstable_by_key(|(key, _)| *key);
+        let index: HashMap<SpanRef, usize> =
+            spans.iter().enumerate().map(|(node, (key, _))| (*key, node)).collect();
+        let spans: Vec<_> = spans.into_iter().map(|(_, evidence)| evidence).collect();
+        let parents = find_parents(&spans, &index);
+        Self { spans, parents }
+    }
+
+    /// All nodes.
+    pub(super) fn nodes(&self) -> std::ops::Range<usize> {
+        0..self.spans.len()
+    }
+
+    /// What a node's span says, if it is more than a link.
+    pub(super) fn observation(&self, node: usize) -> Option<&'a Observation> {
+        match self.spans[node] {
+            Evidence::Observation(observation) => Some(observation),
+            Evidence::Link(_) => None,
+        }
+    }
+
+    /// The observation of a node that is known to hold one.
+    pub(super) fn report(&self, node: usize) -> &'a Observation {
+        self.observation(node).expect("screened nodes are observations")
+    }
+
+    pub(super) fn span_ref(&self, node: usize) -> SpanRef {
+        SpanRef { trace: self.spans[node].trace(), span: self.spans[node].span() }
+    }
+
+    pub(super) fn parent(&self, node: usize) -> Parent {
+        self.parents[node]
+    }
+
+    /// The nodes above, nearest first. Ends after as many steps as there are nodes, so that spans which name each
+    /// other as parents cannot hold it.
+    pub(super) fn ancestors(&self, node: usize) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(self.parents[node].node(), |&above| self.parents[above].node())
+            .take(self.spans.len())
+    }
+
+    pub(super) fn is_ancestor(&self, above: usize, below: usize) -> bool {
+        self.ancestors(below).any(|node| node == above)
+    }
+
+    /// Whether every span up to the root of the trace is known.
+    pub(super) fn reaches_root(&self, node: usize) -> bool {
+        let mut at = node;
+        for _ in 0..=self.spans.len() {
+            match self.parents[at] {
+                Parent::Root => return true,
+                Parent::Named(above) => at = above,
+                Parent::Enclosing(_) | Parent::Unknown => return false,
+            }
+        }
+        false
+    }
+}
+
+/// A total order of copies of one span by how much they tell; the earlier received of equals.
+fn telling(evidence: &Evidence) -> (u8, usize, usize, std::cmp::Reverse<i64>) {
+    let received = std::cmp::Reverse(evidence.received_at().nanos());
+    match evidence {
+        Evidence::Link(_) => (0, 0, 0, received),
+        Evidence::Observation(observation) => {
+            (1, observation.usage.detail(), observation.attributes.len(), received)
+        }
+    }
+}
+
+fn times(evidence: &Evidence) -> (i64, i64) {
+    match evidence {
+        Evidence::Observation(observation) => (observation.start.nanos(), observation.end.nanos()),
+        Evidence::Link(link) => (link.start.nanos(), link.end.nanos()),
+    }
+}
+
+/// Gives every span its parent. The result is a forest whatever the spans say: spans that name each other in a circle
+/// are cut loose at the first of them, and no span is put under one of its own descendants.
+fn find_parents(spans: &[&Evidence], index: &HashMap<SpanRef, usize>) -> Vec<Parent> {
+    let mut parents: Vec<Parent> = spans
+        .iter()
+        .map(|span| match span.parent() {
+            None => Parent::Root,
+            Some(parent) => {
+                let named = index.get(&SpanRef { trace: span.trace(), span: parent });
+                named.map_or(Parent::Unknown, |&above| Parent::Named(above))
+            }
+        })
+        .collect();
+    for node in 0..spans.len() {
+        if leads_to(&parents, node, node) {
+            parents[node] = Parent::Unknown;
+        }
+    }
+    if !parents.contains(&Parent::Unknown) {
+        return parents;
+    }
+    let mut by_length: HashMap<TraceId, Vec<usize>> = HashMap::new();
+    for (node, span) in spans.iter().enumerate() {
+        by_length.entry(span.trace()).or_default().push(node);
+    }
+    for nodes in by_length.values_mut() {
+        nodes.sort_by_key(|&node| {
+            let (start, end) = times(spans[node]);
+            (end.saturating_sub(start), node)
+        });
+    }
+    for node in 0..spans.len() {
+        if parents[node] == Parent::Unknown {
+            let around = enclosing(spans, &by_length[&spans[node].trace()], node, &parents);
+            parents[node] = around.map_or(Parent::Unknown, Parent::Enclosing);
+        }
+    }
+    parents
+}
+
+/// Whether `to` is reached going up from `from`.
+fn leads_to(parents: &[Parent], from: usize, to: usize) -> bool {
+    std::iter::successors(parents[from].node(), |&above| parents[above].node())
+        .take(parents.len())
+        .any(|above| above == to)
+}
+
+/// The shortest span of the trace that is strictly longer than this one, covers it, and is not below it.
+fn enclosing(spans: &[&Evidence], by_length: &[usize], node: usize, parents: &[Parent]) -> Option<usize> {
+    let (start, end) = times(spans[node]);
+    let length = end.saturating_sub(start);
+    by_length.iter().copied().find(|&other| {
+        let (other_start, other_end) = times(spans[other]);
+        other != node
+            && other_end.saturating_sub(other_start) > length
+            && other_start <= start.saturating_add(CLOCK_SLACK_NANOS)
+            && other_end.saturating_add(CLOCK_SLACK_NANOS) >= end
+            && !leads_to(parents, other, node)
+    })
+}

@@ -1,0 +1,166 @@
+//! Statements on the ledger and what belongs to it: entries, decisions, cursors, periods, prices.
+
+use clickhouse::{Row, RowOwned, RowWrite};
+use domain::ledger::Entry;
+use domain::time::BillingPeriod;
+use serde::Serialize;
+
+use crate::database::{Database, DatabaseError};
+use crate::evidence_log::TraceRow;
+use crate::literal::unhex_list;
+use crate::rows::{
+    CursorRow, DecisionRow, InvoiceLineRow, InvoiceRow, LedgerRow, PeriodRow, PriceRow, month_of,
+};
+
+const IDS_A_STATEMENT: usize = 2_000;
+
+impl Database {
+    /// Inserts rows of one table synchronously under a token.
+    async fn insert_rows<R>(&self, table: &str, token: &str, rows: &[R]) -> Result<(), DatabaseError>
+    where
+        R: RowOwned + RowWrite + Serialize,
+    {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            let mut insert = self.exact(token).insert::<R>(table).await?;
+            for row in rows {
+                insert.write(row).await?;
+            }
+            insert.end().await
+        };
+        write.await.map_err(self.failed(&format!("insert into {table}")))
+    }
+
+    /// Posts ledger entries.
+    pub async fn insert_entries(&self, token: &str, rows: &[LedgerRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("ledger_entries", token, rows).await
+    }
+
+    /// Writes decisions.
+    pub async fn insert_decisions(&self, token: &str, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("decisions", token, rows).await
+    }
+
+    /// Writes settle cursors.
+    pub async fn insert_cursors(&self, token: &str, rows: &[CursorRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("settle_cursors", token, rows).await
+    }
+
+    /// Keeps the rate cards that entries name.
+    pub async fn insert_prices(&self, token: &str, rows: &[PriceRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("prices", token, rows).await
+    }
+
+    /// Closes a month.
+    pub async fn insert_period(&self, token: &str, row: &PeriodRow) -> Result<(), DatabaseError> {
+        self.insert_rows("periods", token, std::slice::from_ref(row)).await
+    }
+
+    /// Freezes invoices. Lines go first, so that an invoice that stands has its lines.
+    pub async fn insert_invoices(
+        &self,
+        token: &str,
+        invoices: &[InvoiceRow],
+        lines: &[InvoiceLineRow],
+    ) -> Result<(), DatabaseError> {
+        self.insert_rows("issued_invoice_lines", token, lines).await?;
+        self.insert_rows("issued_invoices", token, invoices).await
+    }
+
+    async fn rows_of_traces<R: Row + RowOwned + clickhouse::RowRead>(
+        &self,
+        table: &str,
+        traces: &[[u8; 16]],
+    ) -> Result<Vec<R>, DatabaseError> {
+        let mut rows = Vec::new();
+        for some in traces.chunks(IDS_A_STATEMENT) {
+            let sql = format!(
+                "SELECT ?fields FROM {table} FINAL WHERE trace_id IN ({})",
+                unhex_list(some.iter().copied())
+            );
+            let found = self.client().query(&sql).fetch_all::<R>().await;
+            rows.extend(found.map_err(self.failed(&format!("read {table} of traces")))?);
+        }
+        Ok(rows)
+    }
+
+    /// Every entry whose winning span lies in one of the traces.
+    pub async fn entries_of_traces(&self, traces: &[[u8; 16]]) -> Result<Vec<Entry>, DatabaseError> {
+        let rows: Vec<LedgerRow> = self.rows_of_traces("ledger_entries", traces).await?;
+        rows.into_iter().map(|row| row.to_entry().map_err(DatabaseError::from)).collect()
+    }
+
+    /// The traces of entries posted since a moment (microseconds since the epoch).
+    pub async fn traces_posted_since(&self, posted_at: i64) -> Result<Vec<TraceRow>, DatabaseError> {
+        let sql = format!(
+            "SELECT DISTINCT realm, trace_id FROM ledger_entries WHERE posted_at >= fromUnixTimestamp64Micro({posted_at})"
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("list traces posted lately"))
+    }
+
+    /// Every decision on a span of one of the traces.
+    pub async fn decisions_of_traces(&self, traces: &[[u8; 16]]) -> Result<Vec<DecisionRow>, DatabaseError> {
+        self.rows_of_traces("decisions", traces).await
+    }
+
+    /// All entries billed in a month, in the order of their keys.
+    pub async fn entries_of_period(&self, period: BillingPeriod) -> Result<Vec<Entry>, DatabaseError> {
+        let sql = format!(
+            "SELECT ?fields FROM ledger_entries FINAL WHERE period = toDate('{}') ORDER BY tenant, call_id, entry_id",
+            period.first_day()
+        );
+        let rows: Vec<LedgerRow> =
+            self.client().query(&sql).fetch_all().await.map_err(self.failed("read a month"))?;
+        rows.into_iter().map(|row| row.to_entry().map_err(DatabaseError::from)).collect()
+    }
+
+    /// Up to where each collector is settled.
+    pub async fn cursors(&self) -> Result<Vec<CursorRow>, DatabaseError> {
+        let query = self.client().query("SELECT ?fields FROM settle_cursors FINAL");
+        query.fetch_all().await.map_err(self.failed("read settle cursors"))
+    }
+
+    /// The closed months.
+    pub async fn closed_periods(&self) -> Result<Vec<BillingPeriod>, DatabaseError> {
+        let query = self.client().query("SELECT ?fields FROM periods FINAL ORDER BY period");
+        let rows: Vec<PeriodRow> = query.fetch_all().await.map_err(self.failed("read closed periods"))?;
+        Ok(rows.into_iter().map(|row| month_of(row.period)).collect())
+    }
+
+    /// The invoices issued for a month, by tenant.
+    pub async fn invoices_of(&self, period: BillingPeriod) -> Result<Vec<InvoiceRow>, DatabaseError> {
+        let sql = format!(
+            "SELECT ?fields FROM issued_invoices FINAL WHERE period_start = toDate('{}') ORDER BY tenant, invoice_number",
+            period.first_day()
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("read issued invoices"))
+    }
+
+    /// Every issued invoice, oldest first.
+    pub async fn invoices(&self) -> Result<Vec<InvoiceRow>, DatabaseError> {
+        let query = self
+            .client()
+            .query("SELECT ?fields FROM issued_invoices FINAL ORDER BY period_start, invoice_number");
+        query.fetch_all().await.map_err(self.failed("read issued invoices"))
+    }
+
+    /// The lines of the invoices issued for a month.
+    pub async fn invoice_lines_of(
+        &self,
+        period: BillingPeriod,
+    ) -> Result<Vec<InvoiceLineRow>, DatabaseError> {
+        let sql = format!(
+            "SELECT ?fields FROM issued_invoice_lines FINAL WHERE period_start = toDate('{}') ORDER BY invoice_number, line",
+            period.first_day()
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("read issued invoice lines"))
+    }
+
+    /// The rate cards that entries were rated with.
+    pub async fn prices(&self) -> Result<Vec<PriceRow>, DatabaseError> {
+        let query = self.client().query("SELECT ?fields FROM prices FINAL ORDER BY price_id");
+        query.fetch_all().await.map_err(self.failed("read prices"))
+    }
+}

@@ -1,0 +1,24 @@
+//! Tables and rows: the only place that knows a column's name, and how evidence is written down.
+//!
+//! Promises: what [`record`] encodes it decodes for ever; migrations are numbered, repeatable and never edited once
+//! released; a row type and its table agree (the client checks names and types on every insert and select).
+//!
+//! Leaves to others: when anything is written, and what it means.
+
+pub mod record;
+pub mod migrate;
+pub mod database;
+pub mod rows;
+pub mod reports;
+mod evidence_log;
+mod ledger_book;
+mod invoice_sums;
+mod inquiries;
+mod trace_store;
+mod literal;
+mod picos;
+
+pub use database::{Database, DatabaseError, Target};
+pub use evidence_log::{IndexRow, TraceRow};
+pub use inquiries::{ClosedSum, Comparison, OutcomeCount, SeenRow};
+pub use invoice_sums::{TenantSum, UnitSum, UnmeteredSum};

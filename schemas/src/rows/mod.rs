@@ -1,0 +1,13 @@
+//! One type a table. Infallible outward (`from_…`, `to_row`), fallible inward.
+
+mod observation;
+mod ledger;
+mod progress;
+mod invoice;
+mod trace;
+
+pub use invoice::{InvoiceLineRow, InvoiceRow, PeriodRow, PriceRow};
+pub use ledger::{DecisionRow, LedgerRow, RowError, month_number, month_of};
+pub use observation::{ObservationRow, RecordRow, day_number};
+pub use progress::{BatchRow, CollectorRow, CursorRow};
+pub use trace::{SpanRow, TextMap};

@@ -1,0 +1,232 @@
+//! `/metrics`: every metric in one table, read from the counters at the moment of the request.
+//!
+//! The books balance in public: spans received = observations + links + rejected + plain, positions appended = shipped +
+//! unshipped. `docs/reference/metrics.md` is made from [`TABLE`].
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::Books;
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Without the `ledgerline_` that all begin with and without the `_total` of counters.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels: &[], help }
+}
+
+/// Every metric.
+pub const TABLE: &[Metric] = &[
+    counter("requests", &["protocol", "signal"], "OTLP requests whose head was read"),
+    counter("requests_accepted", &[], "requests answered with success; for traces that means durable"),
+    counter("requests_refused", &["reason"], "requests refused; the client is told why and whether to come back"),
+    counter("requests_abandoned", &[], "requests whose client went away before the answer"),
+    gauge("requests_in_flight", "requests in work"),
+    gauge("request_bytes_in_flight", "memory that requests in work hold"),
+    gauge("connections_open", "open connections, gRPC and HTTP"),
+    counter("spans_received", &[], "spans of acknowledged requests"),
+    counter("spans_rejected", &["reason"], "spans of acknowledged requests that cannot be used; the client is told"),
+    counter("observations", &["kind"], "observations made durable, by kind; unrecognised ones want a look"),
+    counter("links", &[], "links made durable: spans of AI traces that state nothing else"),
+    gauge("journal_bytes", "bytes in journal segments"),
+    gauge("journal_capacity_bytes", "the most the journal may take; full, it refuses"),
+    gauge("journal_appended_position", "last durable position of this collector"),
+    gauge("journal_shipped_position", "last position committed in ClickHouse"),
+    gauge("journal_unshipped", "durable positions not committed in ClickHouse; appended = shipped + unshipped"),
+    counter("journal_group_commits", &[], "group commits: one write and one fdatasync each"),
+    counter("journal_failed_appends", &[], "appends refused by the journal"),
+    counter("batches_committed", &[], "batches committed in ClickHouse"),
+    gauge("ship_failing", "1 while ClickHouse does not take batches; nothing is lost, the journal grows"),
+    counter("positions_lost", &[], "acknowledged positions that the disk lost; somebody must look"),
+    gauge("settle_pending_traces", "traces that wait for more evidence before they are settled"),
+    counter("settle_observations", &[], "rows of evidence settlement has read"),
+    counter("settle_entries", &[], "ledger entries posted"),
+    counter("settle_failures", &[], "settlement passes that failed and were done again"),
+    gauge("settle_failing", "1 while settlement fails; nothing is lost, the ledger lags"),
+    counter("calls_posted", &["state"], "net calls posted, by state; unpriced and unmetered ones want a look"),
+    counter("trace_requests_offered", &[], "requests offered to the trace arm"),
+    counter("trace_spans_kept", &[], "spans sampled in"),
+    counter("trace_spans_sampled_out", &[], "spans sampled out"),
+    counter("trace_spans_inserted", &[], "sampled spans stored"),
+    counter("trace_dropped", &["what", "reason"], "what the trace arm dropped; billing is not affected"),
+    gauge("trace_queue_bytes", "bytes that wait to be sampled"),
+];
+
+/// The page.
+pub fn page(books: &Books) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("ledgerline");
+    registry.register_collector(Box::new(Scrape { values: read(books) }));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// A metric's name, the values of its labels, and its value.
+type Value = (&'static str, Vec<String>, u64);
+
+#[derive(Debug)]
+struct Scrape {
+    values: Vec<Value>,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for metric in TABLE {
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            let mut family = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+            for (_, labels, value) in self.values.iter().filter(|(name, ..)| *name == metric.name) {
+                let pairs: Labels = metric.labels.iter().copied().zip(labels.iter().cloned()).collect();
+                if pairs.is_empty() {
+                    write(&mut family, metric.kind, *value)?;
+                } else {
+                    write(&mut family.encode_family(&pairs)?, metric.kind, *value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: u64) -> Result<(), fmt::Error> {
+    match kind {
+        Kind::Counter => encoder.encode_counter::<Labels, u64, u64>(&value, None),
+        Kind::Gauge => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+    }
+}
+
+/// Reads every counter once.
+fn read(books: &Books) -> Vec<Value> {
+    let mut values: Vec<Value> = Vec::new();
+    let mut one = |name: &'static str, value: u64| values.push((name, Vec::new(), value));
+
+    let receive = books.receive.snapshot();
+    one("requests_accepted", receive.accepted);
+    one("requests_abandoned", receive.abandoned);
+    one("requests_in_flight", receive.in_flight);
+    one("request_bytes_in_flight", receive.in_flight_bytes);
+    one("connections_open", receive.connections_open);
+    let fork = books.fork.snapshot();
+    one("spans_received", fork.spans);
+    one("links", fork.links);
+    if let Some(journal) = books.journal.upgrade() {
+        let stat = journal.stat();
+        one("journal_bytes", stat.used_bytes);
+        one("journal_capacity_bytes", stat.capacity_bytes);
+        one("journal_group_commits", stat.groups);
+        one("journal_failed_appends", stat.failed_appends);
+    }
+    let ship = books.billing.ship.status();
+    one("journal_appended_position", ship.appended_seq);
+    one("journal_shipped_position", ship.shipped_seq);
+    one("journal_unshipped", ship.unshipped);
+    one("batches_committed", ship.committed_batches);
+    one("ship_failing", u64::from(ship.trouble.is_some()));
+    one("positions_lost", ship.lost_positions);
+    let settle = books.billing.settle_status.borrow().clone();
+    one("settle_pending_traces", settle.pending);
+    one("settle_observations", settle.observations_gathered);
+    one("settle_entries", settle.entries_posted);
+    one("settle_failures", settle.failures);
+    one("settle_failing", u64::from(settle.last_error.is_some()));
+    let trace = books.trace.snapshot();
+    one("trace_requests_offered", trace.requests_offered);
+    one("trace_spans_kept", trace.spans_kept);
+    one("trace_spans_sampled_out", trace.spans_sampled_out);
+    one("trace_spans_inserted", trace.spans_inserted);
+    one("trace_queue_bytes", trace.queue_bytes as u64);
+
+    for (protocol, signal, count) in &receive.requests {
+        values.push(("requests", vec![protocol.label().into(), signal.label().into()], *count));
+    }
+    for (kind, count) in &receive.refused {
+        values.push(("requests_refused", vec![kind.code().into()], *count));
+    }
+    for (reason, count) in &fork.rejected {
+        values.push(("spans_rejected", vec![reason.code().into()], *count));
+    }
+    for (kind, count) in &fork.observations {
+        values.push(("observations", vec![kind.name().into()], *count));
+    }
+    for (state, calls) in &settle.calls_by_state {
+        values.push(("calls_posted", vec![(*state).into()], u64::try_from(*calls).unwrap_or(0)));
+    }
+    for (what, reason, count) in trace.dropped() {
+        values.push(("trace_dropped", vec![what.into(), reason.into()], count));
+    }
+    values
+}
+
+/// The reference page.
+#[cfg(test)]
+fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nServed at `/metrics` on the admin address. Made from the table in `src/admin/metrics.rs`; \
+         `UPDATE_GOLDEN=1 cargo test` writes it.\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n",
+    );
+    for metric in TABLE {
+        let (kind, suffix) = match metric.kind {
+            Kind::Counter => ("counter", "_total"),
+            Kind::Gauge => ("gauge", ""),
+        };
+        page += &format!(
+            "| `ledgerline_{}{suffix}` | {kind} | {} | {} |\n",
+            metric.name,
+            metric.labels.join(", "),
+            metric.help
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_page_is_fresh() {
+        crate::golden::check("docs/reference/metrics.md", &reference());
+    }
+
+    #[test]
+    fn the_page_shows_labels_and_values() {
+        let values = vec![("observations", vec!["call".to_string()], 7), ("journal_bytes", vec![], 9)];
+        let mut registry = Registry::with_prefix("ledgerline");
+        registry.register_collector(Box::new(Scrape { values }));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("ledgerline_observations_total{kind=\"call\"} 7"), "{text}");
+        assert!(text.contains("ledgerline_journal_bytes 9"), "{text}");
+    }
+}

@@ -1,0 +1,170 @@
+//! The billing arm, put together: journal ─▶ ship ─▶ settle.
+//!
+//! It starts at once whatever ClickHouse does: shipping and settling wait for it, appending does not. It ends as its
+//! input ends: when every [`Append`] is gone the shipper drains and stops, then the settler is let go.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use billing::settle::{SettleConfig, SettleHandle, SettleStatus, SettleTask, SettledPositions, Settler};
+use collector::append::{Append, Clock, channel};
+use collector::ship::{Host, ShipHandle, Shipper};
+use domain::resolve::Rules;
+use journal::Journal;
+use schemas::Database;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// How long to wait before ClickHouse is tried again.
+const DATABASE_RETRY: Duration = Duration::from_secs(1);
+
+/// The running arm.
+pub struct BillingArm {
+    /// The journal, for its figures.
+    pub journal: Arc<Journal>,
+    /// The shipper.
+    pub ship: ShipHandle,
+    /// What settlement says of itself.
+    pub settle_status: watch::Receiver<SettleStatus>,
+    settler: watch::Receiver<Option<SettleHandle>>,
+    shipping: JoinHandle<collector::ship::Summary>,
+    settling: JoinHandle<()>,
+    stopping: CancellationToken,
+}
+
+/// What of the arm commands and pages need; clones are cheap.
+#[derive(Clone)]
+pub struct BillingHandles {
+    /// The shipper.
+    pub ship: ShipHandle,
+    /// The settler, once ClickHouse has answered.
+    pub settler: watch::Receiver<Option<SettleHandle>>,
+    /// What settlement says of itself.
+    pub settle_status: watch::Receiver<SettleStatus>,
+}
+
+impl BillingArm {
+    /// Starts the arm on an open journal. Evidence goes in by the returned [`Append`].
+    pub fn start(config: &Config, journal: Arc<Journal>, database: Database, settles: bool) -> (Self, Append) {
+        let (append, appended) = channel(&journal);
+        let (settled, settled_told) = watch::channel(SettledPositions::new());
+        let (status, settle_status) = watch::channel(SettleStatus::default());
+        let (found, settler) = watch::channel(None);
+        let host = Host { name: host_name(), version: env!("CARGO_PKG_VERSION").to_string(), settles };
+        let (shipper, ship) = Shipper::new(
+            Arc::clone(&journal),
+            appended,
+            database.clone(),
+            settled_told,
+            host,
+            Clock::system(),
+            ship_config(config),
+        );
+        let stopping = CancellationToken::new();
+        let opening = open_settler(database, settle_config(config));
+        let (committed, stop) = (ship.commits(), stopping.clone());
+        let settling = tokio::spawn(async move {
+            let settler = tokio::select! {
+                settler = opening => settler,
+                () = stop.cancelled() => return,
+            };
+            if !settles {
+                return;
+            }
+            let (task, handle) = SettleTask::new(settler, committed, status, settled);
+            found.send_replace(Some(handle));
+            // Taking the handle back lets the task end; those who only watch keep nothing alive.
+            let lent = async move {
+                stop.cancelled().await;
+                found.send_replace(None);
+            };
+            tokio::join!(task.run(), lent);
+        });
+        let shipping = tokio::spawn(shipper.run());
+        (Self { journal, ship, settle_status, settler, shipping, settling, stopping }, append)
+    }
+
+    /// Handles for commands and pages.
+    pub fn handles(&self) -> BillingHandles {
+        BillingHandles {
+            ship: self.ship.clone(),
+            settler: self.settler.clone(),
+            settle_status: self.settle_status.clone(),
+        }
+    }
+
+    /// Waits until the shipper has drained, which it does once every [`Append`] is gone, then lets the settler go.
+    pub async fn finish(self) -> anyhow::Result<collector::ship::Summary> {
+        let Self { shipping, settling, stopping, settler, journal, .. } = self;
+        let summary = shipping.await.context("shipping ended badly")?;
+        stopping.cancel();
+        drop(settler);
+        settling.await.context("settling ended badly")?;
+        journal.close();
+        Ok(summary)
+    }
+}
+
+/// Migrates and opens the settler, as often as it takes.
+fn open_settler(database: Database, config: SettleConfig) -> impl Future<Output = Settler> {
+    async move {
+        let mut said = String::new();
+        loop {
+            let opened = async {
+                database.migrate().await?;
+                let id = uuid::Uuid::new_v4().into_bytes();
+                Settler::open(database.clone(), config.clone(), billing::prices::bundled(), id, now_nanos).await
+            };
+            match opened.await {
+                Ok(settler) => return settler,
+                Err(error) => {
+                    let text = format!("{:#}", anyhow::Error::from(error));
+                    if said != text {
+                        tracing::warn!(error = %text, "ClickHouse does not answer as it should; settling waits for it, acknowledging does not");
+                        said = text;
+                    }
+                }
+            }
+            tokio::time::sleep(DATABASE_RETRY).await;
+        }
+    }
+}
+
+fn ship_config(config: &Config) -> collector::ship::Config {
+    let defaults = collector::ship::Config::default();
+    collector::ship::Config {
+        limits: collector::seal::Limits { rows_max: config.ship.rows_max.get().into(), ..defaults.limits },
+        interval: config.ship.interval,
+        keep: config.journal.keep,
+        drain_timeout: config.shutdown_timeout.mul_f32(0.6),
+        ..defaults
+    }
+}
+
+fn settle_config(config: &Config) -> SettleConfig {
+    let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    SettleConfig {
+        quiet: config.settle.quiet,
+        dedupe_window: config.settle.dedupe_window,
+        rules: Rules {
+            late_limit_nanos: nanos(config.billing.late_limit),
+            future_limit_nanos: nanos(config.billing.future_limit),
+        },
+        currency: config.billing.currency.code().to_string(),
+        ..SettleConfig::default()
+    }
+}
+
+/// Nanoseconds since the epoch, by the system's clock.
+pub fn now_nanos() -> i64 {
+    Clock::system().received_at().nanos()
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,175 @@
+//! `invoice`: preview, issue, export, list.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use billing::invoice::{self, Draft};
+use clap::{Subcommand, ValueEnum};
+use domain::time::BillingPeriod;
+use tokio::time::Instant;
+
+use super::settle::{issue, with_settler};
+use super::{Context, Outcome};
+use crate::admin_client::AdminClient;
+use crate::connect::{Missing, with_database};
+use crate::data_dir::DataDir;
+use crate::output::{self, Cell, Rows};
+use crate::running_server::RunningServer;
+
+const TIMEOUT: Duration = Duration::from_secs(240);
+
+/// Monthly invoices.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a month's invoices as they stand now
+    Preview(Month),
+    /// Close a month that is over and freeze its invoices
+    Issue(Month),
+    /// Write a month's invoices to files: issued ones, else as they stand now
+    Export(Export),
+    /// List the invoices that were issued
+    List,
+}
+
+/// A month, and perhaps one tenant.
+#[derive(Debug, clap::Args)]
+pub struct Month {
+    /// The billing month
+    #[arg(long, value_name = "YYYY-MM", value_parser = BillingPeriod::parse)]
+    month: BillingPeriod,
+    /// Only this tenant
+    #[arg(long, value_name = "TENANT")]
+    tenant: Option<String>,
+}
+
+/// What to write where.
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    #[command(flatten)]
+    month: Month,
+    /// The directory; made if it is missing
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// The format of the files
+    #[arg(long = "as", value_enum, default_value_t = As::Csv)]
+    format: As,
+}
+
+/// File formats.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum As {
+    /// One CSV a tenant, and a summary
+    Csv,
+}
+
+impl Command {
+    /// The export of a month's CSV files.
+    pub fn export(month: &str, out: &std::path::Path) -> anyhow::Result<Self> {
+        let month = Month { month: BillingPeriod::parse(month)?, tenant: None };
+        Ok(Self::Export(Export { month, out: out.to_path_buf(), format: As::Csv }))
+    }
+}
+
+/// Runs a command.
+pub async fn run(command: Command, context: &Context) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Preview(month) => preview(&month, context).await,
+        Command::Issue(month) => issue_month(&month, context).await,
+        Command::Export(export) => export_month(&export, context).await,
+        Command::List => list(context).await,
+    }
+}
+
+/// A month's invoices with their numbers: as issued, else as they stand with none.
+pub async fn invoices(month: &Month, context: &Context) -> anyhow::Result<Vec<(String, Draft)>> {
+    with_database(&context.loaded, "invoice", Missing::Refuse, async |database| {
+        let issued = invoice::issued(database, month.month).await?;
+        let mut found: Vec<(String, Draft)> = if issued.is_empty() {
+            Draft::of(database, month.month).await?.into_iter().map(|draft| (String::new(), draft)).collect()
+        } else {
+            issued.into_iter().map(|invoice| (invoice.number, invoice.draft)).collect()
+        };
+        found.retain(|(_, draft)| month.tenant.as_ref().is_none_or(|tenant| *tenant == draft.tenant));
+        Ok(found)
+    })
+    .await
+}
+
+async fn preview(month: &Month, context: &Context) -> anyhow::Result<Outcome> {
+    let mut rows = Rows::new([
+        "invoice_number", "tenant", "feature", "provider", "model", "unit", "quantity", "unit_price", "amount", "currency", "calls",
+        "description",
+    ]);
+    for (number, draft) in invoices(month, context).await? {
+        for line in &draft.lines {
+            rows.push([
+                text(&number),
+                text(&draft.tenant),
+                text(&line.feature),
+                text(&line.provider),
+                text(&line.model),
+                text(&line.unit),
+                text(&line.quantity.to_string()),
+                text(&line.unit_price.normalize().to_string()),
+                text(&line.amount.to_string()),
+                text(&draft.currency),
+                text(&line.calls.to_string()),
+                text(&line.description),
+            ]);
+        }
+    }
+    rows.print(context.format)?;
+    Ok(Outcome::Done)
+}
+
+async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome> {
+    if month.tenant.is_some() {
+        bail!("a month is issued for all tenants at once, because it is closed by it; leave --tenant out");
+    }
+    let data_dir = DataDir::new(&context.loaded.config.data_dir);
+    let numbers: Vec<String> = match RunningServer::find(&data_dir)? {
+        Some(server) => {
+            let answer = AdminClient::new(&server).post(&format!("/issue/{}", month.month), TIMEOUT).await?;
+            serde_json::from_value(answer["invoices"].clone())?
+        }
+        None => {
+            with_settler(context, async |handles| issue(handles, month.month, Instant::now() + TIMEOUT).await).await?
+        }
+    };
+    let mut rows = Rows::new(["invoice_number"]);
+    numbers.iter().for_each(|number| rows.push([text(number)]));
+    rows.print(context.format)?;
+    Ok(Outcome::Done)
+}
+
+async fn export_month(export: &Export, context: &Context) -> anyhow::Result<Outcome> {
+    let As::Csv = export.format;
+    let invoices = invoices(&export.month, context).await?;
+    let files = invoice::files(export.month.month, invoices.iter().map(|(number, draft)| (number.as_str(), draft)));
+    for path in invoice::write(&export.out, &files)? {
+        output::print(&format!("{}\n", path.display()))?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn list(context: &Context) -> anyhow::Result<Outcome> {
+    let invoices = with_database(&context.loaded, "invoice", Missing::Refuse, async |database| Ok(database.invoices().await?)).await?;
+    let mut rows = Rows::new(["invoice_number", "tenant", "month", "calls", "amount", "currency"]);
+    for row in invoices {
+        rows.push([
+            text(&row.invoice_number),
+            text(&row.tenant),
+            text(&schemas::rows::month_of(row.period_start).to_string()),
+            text(&row.calls.to_string()),
+            text(&row.amount.to_string()),
+            text(&row.currency),
+        ]);
+    }
+    rows.print(context.format)?;
+    Ok(Outcome::Done)
+}
+
+fn text(text: &str) -> Cell {
+    Cell::text(Some(text.to_string()))
+}

@@ -1,0 +1,46 @@
+//! `verify`: recompute the ledger and list what does not hold.
+
+use billing::verify;
+use domain::time::BillingPeriod;
+use serde_json::json;
+
+use super::{Context, Outcome};
+use crate::connect::{Missing, with_database};
+use crate::output::{self, Format};
+
+/// What to verify.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only the entries billed in this month
+    #[arg(long, value_name = "YYYY-MM", value_parser = BillingPeriod::parse)]
+    month: Option<BillingPeriod>,
+}
+
+/// Runs the command; exit code 1 where something does not hold.
+pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
+    let found = with_database(&context.loaded, "verify", Missing::Refuse, async |database| {
+        Ok(verify::verify(database, args.month).await?)
+    })
+    .await?;
+    let text = if context.format == Format::Json {
+        let findings: Vec<_> =
+            found.findings.iter().map(|finding| json!({"invariant": finding.invariant, "what": finding.what})).collect();
+        output::json(&json!({
+            "entries": found.entries, "calls": found.calls, "months": found.months, "outcomes": found.outcomes,
+            "findings": findings,
+        }))
+    } else {
+        let mut text = format!("verified {} entries of {} calls in {} months\n", found.entries, found.calls, found.months);
+        if !found.outcomes.is_empty() {
+            let outcomes: Vec<String> = found.outcomes.iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
+            text += &format!("spans seen: {}\n", outcomes.join(", "));
+        }
+        for finding in &found.findings {
+            text += &format!("{}: {}\n", finding.invariant, finding.what);
+        }
+        text += if found.findings.is_empty() { "everything holds\n" } else { "NOT everything holds\n" };
+        text
+    };
+    output::print(&text)?;
+    Ok(if found.findings.is_empty() { Outcome::Done } else { Outcome::Failed })
+}

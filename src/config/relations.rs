@@ -1,0 +1,74 @@
+//! What must hold between keys, and bounds that are narrower than a key's type.
+
+use std::time::Duration;
+
+use super::load::Entry;
+use super::quantity::ByteSize;
+use super::sections::Config;
+use super::source::{Fault, Origin};
+
+/// A block of one insert must stay one part, or it is not atomic: the engine cuts at 1,048,449 rows.
+const SHIP_ROWS_MAX: u32 = 1_000_000;
+
+/// Offsets within a segment are 32 bits on disk; a segment must hold more than one large request.
+const SEGMENT_SIZE: (ByteSize, ByteSize) = (ByteSize::from_bytes(1 << 20), ByteSize::from_bytes(4095 << 20));
+
+/// Every relation that does not hold, named by the key that is easiest to change.
+pub(super) fn faults(config: &Config, entries: &[Entry]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut require = |holds: bool, key: &str, allowed: String| {
+        if !holds {
+            faults.push(fault(entries, key, allowed));
+        }
+    };
+    let otlp = &config.otlp;
+    let body = otlp.body_max.max(otlp.decompressed_max);
+    for (key, size) in [("otlp.body_max", otlp.body_max), ("otlp.decompressed_max", otlp.decompressed_max)] {
+        require(size.bytes() > 0, key, "more than nothing".to_owned());
+    }
+    require(otlp.in_flight_max >= body, "otlp.in_flight_max", format!("at least {body}, one body of the largest size"));
+
+    let addresses = [
+        ("otlp.grpc_addr", otlp.grpc_addr),
+        ("otlp.http_addr", otlp.http_addr),
+        ("admin.addr", config.admin.addr),
+        ("clickhouse.addr", config.clickhouse.addr),
+    ];
+    for (at, (key, address)) in addresses.iter().enumerate() {
+        let taken = addresses[..at].iter().find(|(_, other)| other == address && other.port() != 0);
+        if let Some((other, _)) = taken {
+            require(false, key, format!("an address other than that of {other}"));
+        }
+    }
+
+    let alone = config.clickhouse.cluster.is_some() && config.clickhouse.url.is_none();
+    require(!alone, "clickhouse.cluster", "no cluster while clickhouse.url is unset: the embedded engine is one server".to_owned());
+
+    let (smallest, largest) = SEGMENT_SIZE;
+    let segment = config.journal.segment_size;
+    require((smallest..=largest).contains(&segment), "journal.segment_size", format!("a size from {smallest} to {largest}"));
+    let two_segments = ByteSize::from_bytes(segment.bytes().saturating_mul(2));
+    require(
+        config.journal.capacity >= two_segments,
+        "journal.capacity",
+        format!("at least {two_segments}, twice journal.segment_size, since the segment in use cannot be freed"),
+    );
+    require(config.ship.rows_max.get() <= SHIP_ROWS_MAX, "ship.rows_max", format!("at most {SHIP_ROWS_MAX}, which is one block"));
+
+    for (key, interval) in [("ship.interval", config.ship.interval), ("settle.interval", config.settle.interval)] {
+        require(interval > Duration::ZERO, key, "more than 0s".to_owned());
+    }
+    require(
+        config.settle.quiet <= config.settle.dedupe_window,
+        "settle.quiet",
+        "at most settle.dedupe_window, or what waits is forgotten before it is settled".to_owned(),
+    );
+    faults
+}
+
+fn fault(entries: &[Entry], key: &str, allowed: String) -> Fault {
+    let entry = entries.iter().find(|entry| entry.key.path == key);
+    let value = entry.and_then(|entry| entry.value.as_ref()).map_or("unset".to_owned(), ToString::to_string);
+    let origin = entry.map_or(Origin::Default, |entry| entry.origin.clone());
+    Fault { key: key.to_owned(), value, origin, allowed }
+}

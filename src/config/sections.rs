@@ -1,0 +1,157 @@
+//! The table of settings. The doc comment of a key is its line in `docs/reference/config.md`.
+//!
+//! A line is `key: type = "default";`, the default written as in the file or the environment. A key without a default is
+//! unset unless someone sets it.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::money::Currency;
+
+use super::place::{Name, HttpUrl, Secret};
+use super::quantity::{ByteSize, Ratio};
+use super::setting::{LogFilter, LogFormat};
+use super::settings::settings;
+
+settings! {
+    {
+        /// The directory of everything this collector keeps: its journal, its API keys, the address file of a running
+        /// server, and the embedded ClickHouse.
+        data_dir: PathBuf = "ledgerline-data";
+        /// How long a stopping server may take to drain. What is left then stays in the journal.
+        shutdown_timeout: Duration = "25s";
+    }
+
+    /// Receiving OTLP.
+    otlp: Otlp {
+        /// Where OTLP over gRPC is received. Port 0 takes a free one.
+        grpc_addr: SocketAddr = "127.0.0.1:4317";
+        /// Where OTLP over HTTP is received. Port 0 takes a free one.
+        http_addr: SocketAddr = "127.0.0.1:4318";
+        /// The largest request body as it arrives, compressed or not.
+        body_max: ByteSize = "64MiB";
+        /// The largest request body after decompression.
+        decompressed_max: ByteSize = "64MiB";
+        /// What all requests together may hold in memory; beyond it a client is told to come back.
+        in_flight_max: ByteSize = "128MiB";
+        /// How many requests are in work at once.
+        requests_max: NonZeroU32 = "1024";
+        /// How many connections are open at once, gRPC and HTTP together.
+        connections_max: NonZeroU32 = "4096";
+    }
+
+    /// API keys of clients.
+    auth: Auth {
+        /// Whether every OTLP request needs an API key. Unset: needed on every address but loopback. A key that is sent
+        /// is checked either way.
+        required: Option<bool>;
+    }
+
+    /// Health, metrics, and commands to a running server.
+    admin: Admin {
+        /// Where `/healthz`, `/readyz` and `/metrics` answer. Port 0 takes a free one.
+        addr: SocketAddr = "127.0.0.1:4319";
+    }
+
+    /// The database of the ledger.
+    clickhouse: ClickHouse {
+        /// The HTTP interface of a ClickHouse server. Unset: the embedded engine on the data directory.
+        url: Option<HttpUrl>;
+        /// Where the embedded ClickHouse answers HTTP. Port 0 takes a free one.
+        addr: SocketAddr = "127.0.0.1:8123";
+        /// The user at the server of `clickhouse.url`.
+        user: String = "default";
+        /// The password of that user.
+        password: Secret = "";
+        /// The database that holds the tables; made by `schema migrate` and by a starting server.
+        database: Name = "ledgerline";
+        /// The cluster that the tables are made on, with replicated engines. Unset: one server.
+        cluster: Option<Name>;
+    }
+
+    /// The embedded ClickHouse engine.
+    engine: Engine {
+        /// The engine's library file. Unset: looked for in the user's cache directory, then beside the program.
+        library: Option<PathBuf>;
+        /// What all queries and caches of the engine together may take; a query that would exceed it fails.
+        memory_max: ByteSize = "4GiB";
+    }
+
+    /// The journal: what was acknowledged is in it until it is settled.
+    journal: Journal {
+        /// The most disk it takes. Full, it refuses requests; it never drops.
+        capacity: ByteSize = "10GiB";
+        /// The size of its segment files, the unit in which space is freed.
+        segment_size: ByteSize = "64MiB";
+        /// How long records are kept after they are settled, within the capacity: a database's yes is only as durable as
+        /// its disks.
+        keep: Duration = "24h";
+    }
+
+    /// Sending the journal's records to ClickHouse.
+    ship: Ship {
+        /// The most rows of one insert. From 10,000 on the database works at its best.
+        rows_max: NonZeroU32 = "50000";
+        /// How long records may wait for an insert to fill.
+        interval: Duration = "1s";
+    }
+
+    /// Settling: from what was reported to what is billed.
+    settle: Settle {
+        /// Whether this server settles. One settler a ledger is enough.
+        enabled: bool = "true";
+        /// How long a trace must be quiet before ambiguous reports in it are settled. Only saves corrections; no result
+        /// depends on it.
+        quiet: Duration = "60s";
+        /// How far back, by time of receipt, live settlement looks for other reports of a call. Closing a month looks at
+        /// all of it.
+        dedupe_window: Duration = "26h";
+        /// The pause between two passes.
+        interval: Duration = "1s";
+    }
+
+    /// Billing rules.
+    billing: Billing {
+        /// The age, when it is received, beyond which usage is quarantined instead of billed.
+        late_limit: Duration = "35d";
+        /// How far a client's clock may be ahead before usage is quarantined instead of billed.
+        future_limit: Duration = "10m";
+        /// The currency of prices and invoices.
+        currency: Currency = "USD";
+    }
+
+    /// The trace arm: which spans are kept to look at. Nothing here touches billing.
+    trace: Trace {
+        /// The share of traces kept at random; errors, slow and expensive calls are kept beside it.
+        sample_ratio: Ratio = "0.1";
+        /// Whether kept spans keep prompts and completions.
+        keep_content: bool = "false";
+        /// What requests that wait to be sampled may hold together; one beyond it is dropped from the trace arm, and
+        /// counted.
+        queue: ByteSize = "32MiB";
+    }
+
+    /// Names of your own for the span and resource attributes that say whom a call is for. They are looked for before
+    /// the names that are built in, the first that a span has is taken.
+    attributes: Attributes {
+        /// The tenant, who pays; built in are `tenant.id` and its usual spellings.
+        tenant: Vec<String> = "";
+        /// The product feature; built in are `feature.name` and its usual spellings.
+        feature: Vec<String> = "";
+        /// The end user; built in are `user.id`, `enduser.id` and their usual spellings.
+        user: Vec<String> = "";
+        /// The session or conversation; built in are `session.id`, `gen_ai.conversation.id` and their usual spellings.
+        session: Vec<String> = "";
+    }
+
+    /// Logs, on standard error.
+    log: Log {
+        /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by target as in `info,collector=debug`.
+        /// Commands other than `serve` log warnings only, unless this is set.
+        level: LogFilter = "info";
+        /// `text` for people, `json` for programs, one object a line.
+        format: LogFormat = "text";
+    }
+}

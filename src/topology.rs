@@ -1,0 +1,216 @@
+//! `serve`, put together: read top to bottom as the data flows.
+//!
+//! ```text
+//! receive ─▶ decode ─▶ fork ─┬─▶ journal ─▶ ship ─▶ settle      (billing_arm.rs)
+//!                            └─▶ sample ─▶ batch ─▶ ship        (collector::trace)
+//! ```
+//!
+//! Only `receive` hears the stop; every later stage ends because its input ended, so the order of stopping is the order
+//! of flow. The engine goes last, after everything that may still write to it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::Utc;
+use collector::append::Clock;
+use collector::decode::{AiTraces, DecodeConfig, Decoder};
+use collector::fork::Fork;
+use collector::keys::KeyStore;
+use collector::receive::{self, Receive};
+use collector::trace::{self, TraceArm};
+use embedded::{Credentials, Engine, FrontConfig, HttpFront};
+use journal::Journal;
+use schemas::Database;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, Books};
+use crate::billing_arm::BillingArm;
+use crate::config::Config;
+use crate::connect::{engine_config, owner_target, remote_target};
+use crate::data_dir::DataDir;
+use crate::running_server::RunningServer;
+
+/// How many traces with AI usage are remembered, so that their other spans leave a link: some minutes of a busy collector.
+const AI_TRACES_MAX: usize = 200_000;
+/// How long a starting server waits for a command that has the data directory open.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown`, then drains. `ready` is called once every address answers.
+pub async fn serve(
+    config: &Config,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(&RunningServer),
+) -> anyhow::Result<()> {
+    let data_dir = DataDir::new(&config.data_dir);
+    let lock = {
+        let data_dir = data_dir.clone();
+        tokio::task::spawn_blocking(move || data_dir.lock("serve", LOCK_PATIENCE)).await??
+    };
+    RunningServer::remove(&data_dir)?;
+
+    let clickhouse = ClickHouse::open(config, &data_dir).await?;
+    let journal = open_journal(config, &data_dir).await?;
+    let keys = KeyStore::open(data_dir.path())?;
+    let receive = Receive::bind(receive_config(config), keys)?;
+
+    let (billing, append) =
+        BillingArm::start(config, Arc::clone(&journal), clickhouse.database.clone(), config.settle.enabled);
+    let (trace_tap, tracing_arm) = TraceArm::start(trace_config(config), Some(clickhouse.database.clone()));
+    let decoder = Decoder::new(&decode_config(config));
+    let fork = Fork::new(decoder, AiTraces::new(AI_TRACES_MAX), append, trace_tap.clone(), Clock::system());
+
+    let token = uuid::Uuid::new_v4().simple().to_string();
+    let books = Books {
+        receive: receive.stats(),
+        fork: fork.stats(),
+        trace: trace_tap,
+        billing: billing.handles(),
+        journal: Arc::downgrade(&journal),
+        database: clickhouse.database.clone(),
+    };
+    let admin = Admin::bind(config.admin.addr, token.clone(), books).await?;
+    let note = RunningServer {
+        pid: std::process::id(),
+        admin: format!("http://{}", admin.addr()),
+        admin_token: token,
+        otlp_grpc: receive.grpc_addr().to_string(),
+        otlp_http: receive.http_addr().to_string(),
+        clickhouse: clickhouse.url.clone(),
+        clickhouse_embedded: clickhouse.embedded.is_some(),
+        started_at: Utc::now(),
+    };
+    let stop_admin = CancellationToken::new();
+    let administering = tokio::spawn(admin.run(stop_admin.clone()));
+
+    // Accepting begins with the first poll, which is before anybody is told the addresses.
+    let announce = async {
+        note.write(&data_dir)?;
+        ready(&note);
+        anyhow::Ok(())
+    };
+    let (received, announced) = tokio::join!(receive.run(fork, shutdown), announce);
+    announced?;
+    tracing::info!(?received, "receiving has stopped");
+
+    let shipped = billing.finish().await?;
+    tracing::info!(drained = shipped.drained, unshipped = shipped.status.unshipped, "shipping has stopped");
+    stop_admin.cancel();
+    administering.await.context("the admin interface ended badly")?;
+    tracing_arm.await.context("the trace arm ended badly")?;
+    RunningServer::remove(&data_dir)?;
+    clickhouse.close().await?;
+    drop(lock);
+    Ok(())
+}
+
+/// The database, and the engine where it runs here.
+pub struct ClickHouse {
+    /// A handle on it.
+    pub database: Database,
+    /// Where it answers.
+    pub url: String,
+    embedded: Option<Hosted>,
+}
+
+struct Hosted {
+    engine: Arc<Engine>,
+    front: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl ClickHouse {
+    /// Starts the embedded engine, or takes the configured server without asking whether it is there.
+    pub async fn open(config: &Config, data_dir: &DataDir) -> anyhow::Result<Self> {
+        if let Some(url) = &config.clickhouse.url {
+            let url = url.as_str().to_string();
+            return Ok(Self { database: Database::new(remote_target(config, &url)), url, embedded: None });
+        }
+        let owner = Credentials::load_or_create(data_dir.path())?;
+        let engine_config = engine_config(config);
+        let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::start(engine_config)).await??);
+        let mut front_config = FrontConfig::new(owner.clone());
+        front_config.default_database = config.clickhouse.database.as_str().to_owned();
+        let front = HttpFront::bind(config.clickhouse.addr, Arc::clone(&engine), front_config).await?;
+        let url = front.url();
+        let stop = CancellationToken::new();
+        let front = tokio::spawn(front.serve(stop.clone().cancelled_owned()));
+        let database = Database::new(owner_target(config, &url, &owner));
+        // The engine is here, so its tables can be: readers find them from the first moment.
+        database.migrate().await?;
+        Ok(Self { database, url, embedded: Some(Hosted { engine, front, stop }) })
+    }
+
+    /// Closes the engine, if it runs here.
+    pub async fn close(self) -> anyhow::Result<()> {
+        let Some(Hosted { engine, front, stop }) = self.embedded else { return Ok(()) };
+        stop.cancel();
+        front.await.context("the embedded ClickHouse's HTTP interface ended badly")?;
+        tokio::task::spawn_blocking(move || engine.shutdown()).await??;
+        Ok(())
+    }
+}
+
+/// Opens the journal and says what was found.
+pub async fn open_journal(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<Journal>> {
+    let (dir, journal_config) = (data_dir.journal(), journal_config(config));
+    let (journal, recovered) = tokio::task::spawn_blocking(move || Journal::open(&dir, journal_config)).await??;
+    tracing::info!(?recovered, "journal opened");
+    Ok(Arc::new(journal))
+}
+
+fn journal_config(config: &Config) -> journal::Config {
+    journal::Config {
+        capacity_bytes: config.journal.capacity.bytes(),
+        segment_bytes: config.journal.segment_size.bytes(),
+        ..journal::Config::default()
+    }
+}
+
+fn receive_config(config: &Config) -> receive::Config {
+    let otlp = &config.otlp;
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    receive::Config {
+        grpc_addr: otlp.grpc_addr,
+        http_addr: otlp.http_addr,
+        auth_required: config.auth.required,
+        limits: receive::Limits {
+            body_bytes_max: size(otlp.body_max.bytes()),
+            decompressed_bytes_max: size(otlp.decompressed_max.bytes()),
+            in_flight_bytes_max: size(otlp.in_flight_max.bytes()),
+            requests_max: otlp.requests_max.get() as usize,
+            connections_max: otlp.connections_max.get() as usize,
+            ..receive::Limits::default()
+        },
+        time_limits: receive::TimeLimits {
+            drain: config.shutdown_timeout.mul_f32(0.3),
+            ..receive::TimeLimits::default()
+        },
+    }
+}
+
+fn trace_config(config: &Config) -> trace::Config {
+    trace::Config {
+        sample_ratio: config.trace.sample_ratio.get(),
+        keep_content: config.trace.keep_content,
+        queue_bytes_max: usize::try_from(config.trace.queue.bytes()).unwrap_or(usize::MAX),
+        ..trace::Config::default()
+    }
+}
+
+/// The built-in names, after those of the user's own.
+fn decode_config(config: &Config) -> DecodeConfig {
+    let mut decode = DecodeConfig::default();
+    let own = &config.attributes;
+    for (names, own) in [
+        (&mut decode.tenant, &own.tenant),
+        (&mut decode.feature, &own.feature),
+        (&mut decode.user_id, &own.user),
+        (&mut decode.session_id, &own.session),
+    ] {
+        names.splice(0..0, own.iter().cloned());
+    }
+    decode
+}
