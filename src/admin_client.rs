@@ -35,7 +35,8 @@ impl<'s> AdminClient<'s> {
         let body = answer.into_body().collect().await?.to_bytes();
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         if !status.is_success() {
-            let reason = value.get("error").and_then(serde_json::Value::as_str).unwrap_or("no reason was given");
+            let reason =
+                value.get("error").and_then(serde_json::Value::as_str).unwrap_or("no reason was given");
             bail!("{reason}");
         }
         Ok(value)

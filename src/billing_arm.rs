@@ -3,7 +3,6 @@
 //! It starts at once whatever ClickHouse does: shipping and settling wait for it, appending does not. It ends as its
 //! input ends: when every [`Append`] is gone the shipper drains and stops, then the settler is let go.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +49,12 @@ pub struct BillingHandles {
 
 impl BillingArm {
     /// Starts the arm on an open journal. Evidence goes in by the returned [`Append`].
-    pub fn start(config: &Config, journal: Arc<Journal>, database: Database, settles: bool) -> (Self, Append) {
+    pub fn start(
+        config: &Config,
+        journal: Arc<Journal>,
+        database: Database,
+        settles: bool,
+    ) -> (Self, Append) {
         let (append, appended) = channel(&journal);
         let (settled, settled_told) = watch::channel(SettledPositions::new());
         let (status, settle_status) = watch::channel(SettleStatus::default());
@@ -111,27 +115,25 @@ impl BillingArm {
 }
 
 /// Migrates and opens the settler, as often as it takes.
-fn open_settler(database: Database, config: SettleConfig) -> impl Future<Output = Settler> {
-    async move {
-        let mut said = String::new();
-        loop {
-            let opened = async {
-                database.migrate().await?;
-                let id = uuid::Uuid::new_v4().into_bytes();
-                Settler::open(database.clone(), config.clone(), billing::prices::bundled(), id, now_nanos).await
-            };
-            match opened.await {
-                Ok(settler) => return settler,
-                Err(error) => {
-                    let text = format!("{:#}", anyhow::Error::from(error));
-                    if said != text {
-                        tracing::warn!(error = %text, "ClickHouse does not answer as it should; settling waits for it, acknowledging does not");
-                        said = text;
-                    }
+async fn open_settler(database: Database, config: SettleConfig) -> Settler {
+    let mut said = String::new();
+    loop {
+        let opened = async {
+            database.migrate().await?;
+            let id = uuid::Uuid::new_v4().into_bytes();
+            Settler::open(database.clone(), config.clone(), billing::prices::bundled(), id, now_nanos).await
+        };
+        match opened.await {
+            Ok(settler) => return settler,
+            Err(error) => {
+                let text = format!("{:#}", anyhow::Error::from(error));
+                if said != text {
+                    tracing::warn!(error = %text, "ClickHouse does not answer as it should; settling waits for it, acknowledging does not");
+                    said = text;
                 }
             }
-            tokio::time::sleep(DATABASE_RETRY).await;
         }
+        tokio::time::sleep(DATABASE_RETRY).await;
     }
 }
 

@@ -83,7 +83,12 @@ impl Cli {
         let globals = &self.globals;
         let mut flags = Vec::new();
         set(&mut flags, "data_dir", "--data-dir", globals.data_dir.as_deref());
-        set(&mut flags, "clickhouse.url", "--clickhouse-url", globals.clickhouse_url.as_ref().map(HttpUrl::as_str));
+        set(
+            &mut flags,
+            "clickhouse.url",
+            "--clickhouse-url",
+            globals.clickhouse_url.as_ref().map(HttpUrl::as_str),
+        );
         if let Command::Serve(args) = &self.command {
             set(&mut flags, "otlp.grpc_addr", "--otlp-grpc-addr", args.otlp_grpc_addr.as_deref());
             set(&mut flags, "otlp.http_addr", "--otlp-http-addr", args.otlp_http_addr.as_deref());
@@ -139,7 +144,10 @@ mod tests {
     fn a_flag_sets_its_key_before_or_after_the_command() {
         for line in ["ledgerline --data-dir /d config check", "ledgerline config check --data-dir /d"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(cli.flag_values(), [FlagValue { key: "data_dir", flag: "--data-dir", value: "/d".into() }]);
+            assert_eq!(
+                cli.flag_values(),
+                [FlagValue { key: "data_dir", flag: "--data-dir", value: "/d".into() }]
+            );
         }
     }
 }

@@ -167,7 +167,12 @@ impl Connection {
         }
     }
 
-    async fn host(config: &Config, data_dir: &DataDir, command: &str, missing: Missing) -> Result<Self, ConnectError> {
+    async fn host(
+        config: &Config,
+        data_dir: &DataDir,
+        command: &str,
+        missing: Missing,
+    ) -> Result<Self, ConnectError> {
         let engine_config = engine_config(config);
         if missing == Missing::Refuse && !engine_config.data_dir.is_dir() {
             return Err(ConnectError::NoLedger { path: data_dir.path().to_path_buf() });
@@ -250,7 +255,8 @@ mod tests {
     }
 
     fn check(url: Option<&str>, flagged: bool, server: Option<&RunningServer>, expected: Way) {
-        let flag = |url: &str| FlagValue { key: "clickhouse.url", flag: "--clickhouse-url", value: url.into() };
+        let flag =
+            |url: &str| FlagValue { key: "clickhouse.url", flag: "--clickhouse-url", value: url.into() };
         let sources = Sources { flags: url.map(flag).into_iter().collect(), ..Sources::default() };
         let config = load(&sources).unwrap().config;
         assert_eq!(way(&config, flagged, server), expected, "{url:?} flagged {flagged} {server:?}");

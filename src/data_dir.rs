@@ -83,7 +83,11 @@ impl DataDir {
     /// [`DataDirError::Io`].
     pub fn create(&self) -> Result<(), DataDirError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path);
-        made.map_err(|source| DataDirError::Io { action: "make the data directory", path: self.path.clone(), source })
+        made.map_err(|source| DataDirError::Io {
+            action: "make the data directory",
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Takes the directory for this process, waiting up to `patience` for another one. `holder` is what others are told
@@ -95,28 +99,42 @@ impl DataDir {
         self.create()?;
         let path = self.lock_path();
         let failed = |source| DataDirError::Io { action: "lock", path: path.clone(), source };
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
         let deadline = Instant::now() + patience;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(RETRY_INTERVAL),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(RETRY_INTERVAL)
+                }
                 Err(TryLockError::WouldBlock) => {
                     let holder = fs::read_to_string(&path).unwrap_or_default();
-                    return Err(DataDirError::InUse { path: self.path.clone(), holder: holder.trim().to_owned() });
+                    return Err(DataDirError::InUse {
+                        path: self.path.clone(),
+                        holder: holder.trim().to_owned(),
+                    });
                 }
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
             }
         }
         file.set_len(0).map_err(failed)?;
-        (&file).write_all(format!("`ledgerline {holder}`, process {}\n", std::process::id()).as_bytes()).map_err(failed)?;
+        (&file)
+            .write_all(format!("`ledgerline {holder}`, process {}\n", std::process::id()).as_bytes())
+            .map_err(failed)?;
         Ok(DataDirLock { _file: file })
     }
 
     /// Whether a process holds the directory now.
     pub fn is_locked(&self) -> bool {
         // A shared lock for an instant: two askers do not disturb each other, and who takes the directory waits longer.
-        File::open(self.lock_path()).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        File::open(self.lock_path())
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     fn lock_path(&self) -> PathBuf {

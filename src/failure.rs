@@ -6,11 +6,23 @@ use crate::output::OutputError;
 const HINTS: &[(&str, &str)] = &[
     ("UNKNOWN_DATABASE", "`ledgerline schema migrate` makes the tables"),
     ("UNKNOWN_TABLE", "`ledgerline schema migrate` makes the tables"),
-    ("AUTHENTICATION_FAILED", "set clickhouse.user and clickhouse.password; the embedded ClickHouse takes its owner's password from its own --data-dir"),
+    (
+        "AUTHENTICATION_FAILED",
+        "set clickhouse.user and clickhouse.password; the embedded ClickHouse takes its owner's password from its own --data-dir",
+    ),
     ("REQUIRED_PASSWORD", "set clickhouse.user and clickhouse.password"),
-    ("ACCESS_DENIED", "the user of clickhouse.user needs rights on the database; see `ledgerline schema print`"),
-    ("onnection refused", "nothing answers there; see that ClickHouse or `ledgerline serve` runs, or name another --clickhouse-url or --data-dir"),
-    ("client error (Connect)", "nothing answers there; see that ClickHouse or `ledgerline serve` runs, or name another --clickhouse-url or --data-dir"),
+    (
+        "ACCESS_DENIED",
+        "the user of clickhouse.user needs rights on the database; see `ledgerline schema print`",
+    ),
+    (
+        "onnection refused",
+        "nothing answers there; see that ClickHouse or `ledgerline serve` runs, or name another --clickhouse-url or --data-dir",
+    ),
+    (
+        "client error (Connect)",
+        "nothing answers there; see that ClickHouse or `ledgerline serve` runs, or name another --clickhouse-url or --data-dir",
+    ),
 ];
 
 /// The text for standard error; `None` where nobody needs to know.
@@ -47,14 +59,16 @@ mod tests {
 
     #[test]
     fn the_chain_is_one_line_and_says_nothing_twice() {
-        let error = anyhow!("bad\n  response: 7").context("bad response: bad response: 7").context("cannot sum");
+        let error =
+            anyhow!("bad\n  response: 7").context("bad response: bad response: 7").context("cannot sum");
         assert_eq!(one_line(&error), "cannot sum: bad response: bad response: 7");
         assert_eq!(one_line(&anyhow!("low").context("high")), "high: low");
     }
 
     #[test]
     fn what_helps_is_said_on_a_line_of_its_own() {
-        let text = report(&anyhow!("Code: 60. DB::Exception: no (UNKNOWN_TABLE)").context("cannot sum")).unwrap();
+        let text =
+            report(&anyhow!("Code: 60. DB::Exception: no (UNKNOWN_TABLE)").context("cannot sum")).unwrap();
         assert_eq!(text.lines().count(), 2);
         assert!(text.lines().last().unwrap().starts_with("hint: `ledgerline schema migrate`"), "{text}");
     }

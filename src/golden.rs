@@ -13,5 +13,8 @@ pub fn check(path: &str, actual: &str) {
         return;
     }
     let expected = fs::read_to_string(&file).unwrap_or_default();
-    assert!(expected == actual, "{path} differs; UPDATE_GOLDEN=1 writes it anew. It should now be:\n{actual}");
+    assert!(
+        expected == actual,
+        "{path} differs; UPDATE_GOLDEN=1 writes it anew. It should now be:\n{actual}"
+    );
 }

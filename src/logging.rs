@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{LogFormat, Loaded, Origin};
+use crate::config::{Loaded, LogFormat, Origin};
 
 /// What one-shot commands log unless told otherwise: their result is the news.
 const QUIET: &str = "warn";

@@ -51,7 +51,8 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     }
     let context = Context { loaded: config::load(&sources)?, format };
     logging::start(&context.loaded, cli.serves());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     runtime.block_on(dispatch(cli.command, &context))
 }
 

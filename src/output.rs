@@ -179,7 +179,10 @@ impl Rows {
     /// The rows as a table, under a line of their own the totals where there are any: a cell for every column.
     pub fn table(&self, totals: Option<Vec<Cell>>) -> String {
         let mut table = Table::new();
-        table.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled).set_header(&self.columns);
+        table
+            .load_style(STYLE)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .set_header(&self.columns);
         for cells in self.rows.iter().chain(&totals) {
             table.add_row(cells.iter().map(|cell| printable(&cell.to_string())));
         }
@@ -206,7 +209,9 @@ impl Rows {
         let rows = self.rows.iter().map(|cells| cells.iter().map(inert).collect::<Vec<_>>());
         let header = self.columns.iter().map(|&column| column.to_owned()).collect::<Vec<_>>();
         for row in std::iter::once(header).chain(rows) {
-            writer.write_record(row).expect("every row has as many cells as the header, and memory takes every write");
+            writer
+                .write_record(row)
+                .expect("every row has as many cells as the header, and memory takes every write");
         }
         let bytes = writer.into_inner().expect("memory takes every write");
         String::from_utf8(bytes).expect("cells are text")
@@ -258,8 +263,20 @@ mod tests {
     fn rows() -> Rows {
         let mut rows = Rows::new(["tenant", "calls", "cost", "operator", "since"]);
         let since = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
-        rows.push(["acme".into(), Cell::Count(12), Cell::Money(Cost::parse("0.0145").unwrap()), Cell::Flag(true), Cell::Time(since)]);
-        rows.push(["=1+1\u{1b}[2J".into(), Cell::Count(-3), Cell::Money(Cost::parse("-1").unwrap()), Cell::Flag(false), Cell::Nothing]);
+        rows.push([
+            "acme".into(),
+            Cell::Count(12),
+            Cell::Money(Cost::parse("0.0145").unwrap()),
+            Cell::Flag(true),
+            Cell::Time(since),
+        ]);
+        rows.push([
+            "=1+1\u{1b}[2J".into(),
+            Cell::Count(-3),
+            Cell::Money(Cost::parse("-1").unwrap()),
+            Cell::Flag(false),
+            Cell::Nothing,
+        ]);
         rows
     }
 

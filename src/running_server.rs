@@ -51,7 +51,11 @@ impl RunningServer {
     /// [`DataDirError::Io`] when there is a note that cannot be read.
     pub fn find(data_dir: &DataDir) -> Result<Option<Self>, DataDirError> {
         let path = path(data_dir);
-        let failed = |source| DataDirError::Io { action: "read the running server's addresses in", path: path.clone(), source };
+        let failed = |source| DataDirError::Io {
+            action: "read the running server's addresses in",
+            path: path.clone(),
+            source,
+        };
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -69,7 +73,11 @@ impl RunningServer {
     /// [`DataDirError::Io`].
     pub fn write(&self, data_dir: &DataDir) -> Result<(), DataDirError> {
         let path = path(data_dir);
-        self.replace(&path).map_err(|source| DataDirError::Io { action: "write the server's addresses to", path, source })
+        self.replace(&path).map_err(|source| DataDirError::Io {
+            action: "write the server's addresses to",
+            path,
+            source,
+        })
     }
 
     /// Takes the note away: as the last act of a server, and as the first of one that finds the note of a dead one.

@@ -156,7 +156,8 @@ impl ClickHouse {
 /// Opens the journal and says what was found.
 pub async fn open_journal(config: &Config, data_dir: &DataDir) -> anyhow::Result<Arc<Journal>> {
     let (dir, journal_config) = (data_dir.journal(), journal_config(config));
-    let (journal, recovered) = tokio::task::spawn_blocking(move || Journal::open(&dir, journal_config)).await??;
+    let (journal, recovered) =
+        tokio::task::spawn_blocking(move || Journal::open(&dir, journal_config)).await??;
     tracing::info!(?recovered, "journal opened");
     Ok(Arc::new(journal))
 }

@@ -46,7 +46,9 @@ impl Credentials {
         };
         match fs::read_to_string(&path) {
             Ok(text) if !text.trim().is_empty() => return Ok(Self::from_password(text.trim())),
-            Ok(_) => return Err(failed("use")(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"))),
+            Ok(_) => {
+                return Err(failed("use")(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")));
+            }
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("read")(error)),
             Err(_) => {}
         }

@@ -58,7 +58,8 @@ pub(crate) struct Api {
     insert_done: unsafe extern "C" fn(Handle) -> Handle,
     insert_error: ReadText,
     insert_destroy: unsafe extern "C" fn(Handle),
-    classify: unsafe extern "C" fn(Handle, *const c_char, usize, *const c_char, usize, *mut RawAnalysis) -> c_int,
+    classify:
+        unsafe extern "C" fn(Handle, *const c_char, usize, *const c_char, usize, *mut RawAnalysis) -> c_int,
     result_buffer: unsafe extern "C" fn(Handle) -> *const u8,
     result_length: unsafe extern "C" fn(Handle) -> usize,
     result_error: ReadText,
@@ -210,10 +211,18 @@ impl RawConnection {
     /// What the engine's parser makes of `sql`.
     pub(crate) fn classify(&mut self, sql: &str) -> Analysis {
         let size = u32::try_from(size_of::<RawAnalysis>()).expect("sixteen bytes");
-        let mut raw = RawAnalysis { struct_size: size, statement_count: 0, flags: 0, query_class: UNKNOWN_CLASS };
+        let mut raw =
+            RawAnalysis { struct_size: size, statement_count: 0, flags: 0, query_class: UNKNOWN_CLASS };
         // SAFETY: the connection is open, `sql` and `raw` outlive the call, and `raw` states its own size.
         unsafe {
-            (self.api.classify)(self.raw(), sql.as_ptr().cast(), sql.len(), std::ptr::null(), 0, &raw mut raw);
+            (self.api.classify)(
+                self.raw(),
+                sql.as_ptr().cast(),
+                sql.len(),
+                std::ptr::null(),
+                0,
+                &raw mut raw,
+            );
         }
         Analysis { statements: raw.statement_count, read_only: raw.query_class == READ_ONLY_CLASS }
     }
@@ -376,8 +385,9 @@ impl InsertStream<'_> {
     /// Hands over the next bytes, in any cut; blocks while the engine is behind.
     pub(crate) fn append(&mut self, data: &[u8]) -> Result<(), Exception> {
         // SAFETY: the stream is live; the engine copies `data` before it returns.
-        let failed =
-            unsafe { (self.connection.api.insert_append)(self.handle.as_ptr(), data.as_ptr().cast(), data.len()) };
+        let failed = unsafe {
+            (self.connection.api.insert_append)(self.handle.as_ptr(), data.as_ptr().cast(), data.len())
+        };
         if failed == 0 { Ok(()) } else { Err(self.error().unwrap_or_else(Exception::engine_said_nothing)) }
     }
 

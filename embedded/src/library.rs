@@ -40,7 +40,8 @@ impl Library {
     /// # Errors
     /// [`LibraryNotFound`] with every path that was tried.
     pub fn locate(explicit: Option<&Path>) -> Result<Self, LibraryNotFound> {
-        let named = explicit.map(Path::to_path_buf).or_else(|| non_empty(LIBRARY_VARIABLE).map(PathBuf::from));
+        let named =
+            explicit.map(Path::to_path_buf).or_else(|| non_empty(LIBRARY_VARIABLE).map(PathBuf::from));
         let candidates = match named {
             Some(path) => vec![path],
             None => [cached(), beside_program()].into_iter().flatten().collect(),

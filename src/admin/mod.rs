@@ -89,7 +89,9 @@ impl Admin {
             .route("/settle", post(settle))
             .route("/issue/{month}", post(issue_month))
             .with_state(self.shared);
-        if let Err(error) = axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
+        if let Err(error) =
+            axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+        {
             tracing::error!(%error, "the admin interface stopped");
         }
     }
@@ -97,7 +99,8 @@ impl Admin {
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let Some(journal) = shared.books.journal.upgrade() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "reason": "stopping"}))).into_response();
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"ready": false, "reason": "stopping"})))
+            .into_response();
     };
     let ship = shared.books.billing.ship.status();
     let stat = journal.stat();
@@ -120,7 +123,8 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn metrics_page(State(shared): State<Arc<Shared>>) -> Response {
     match metrics::page(&shared.books) {
-        Ok(text) => ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
+        Ok(text) => ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -145,7 +149,9 @@ async fn issue_month(
     }
     let month = match BillingPeriod::parse(&month) {
         Ok(month) => month,
-        Err(error) => return (StatusCode::BAD_REQUEST, Json(json!({"error": error.to_string()}))).into_response(),
+        Err(error) => {
+            return (StatusCode::BAD_REQUEST, Json(json!({"error": error.to_string()}))).into_response();
+        }
     };
     match issue(&shared.books.billing, month, Instant::now() + COMMAND_TIMEOUT).await {
         Ok(invoices) => Json(json!({"invoices": invoices})).into_response(),
@@ -159,13 +165,15 @@ impl Shared {
         let expected = format!("Bearer {}", self.token);
         headers.get("authorization").is_some_and(|given| {
             let (given, expected) = (given.as_bytes(), expected.as_bytes());
-            given.len() == expected.len() && given.iter().zip(expected).fold(0, |acc, (a, b)| acc | (a ^ b)) == 0
+            given.len() == expected.len()
+                && given.iter().zip(expected).fold(0, |acc, (a, b)| acc | (a ^ b)) == 0
         })
     }
 }
 
 fn denied() -> Response {
-    let text = "this needs the token that the server left in its data directory; use the `ledgerline` command there";
+    let text =
+        "this needs the token that the server left in its data directory; use the `ledgerline` command there";
     (StatusCode::UNAUTHORIZED, Json(json!({ "error": text }))).into_response()
 }
 

@@ -36,7 +36,12 @@ pub fn check(sources: &Sources, format: Format) -> anyhow::Result<Outcome> {
         Err(ConfigError::Faults(faults)) => {
             let count = faults.len();
             for fault in faults {
-                rows.push([fault.key.into(), fault.value.into(), fault.origin.to_string().into(), fault.allowed.into()]);
+                rows.push([
+                    fault.key.into(),
+                    fault.value.into(),
+                    fault.origin.to_string().into(),
+                    fault.allowed.into(),
+                ]);
             }
             rows.print(format)?;
             eprintln!("error: the configuration has faults ({count}); they are listed on standard output");
@@ -54,7 +59,12 @@ pub fn run(command: &Command, context: &Context) -> anyhow::Result<Outcome> {
         Command::Print { toml: false } => {
             let mut rows = Rows::new(["key", "value", "from", "variable"]);
             for entry in entries {
-                rows.push([entry.key.path.into(), value(entry), entry.origin.to_string().into(), entry.key.variable().into()]);
+                rows.push([
+                    entry.key.path.into(),
+                    value(entry),
+                    entry.origin.to_string().into(),
+                    entry.key.variable().into(),
+                ]);
             }
             rows.print(context.format)?;
         }
@@ -109,7 +119,8 @@ mod tests {
         let text = file(&loaded.entries);
         assert!(!text.contains("hunter2"), "{text}");
         let password = [("LEDGERLINE_CLICKHOUSE_PASSWORD".to_owned(), "hunter2".into())].to_vec();
-        let again = Sources { file: Some(("printed.toml".into(), text)), variables: password, ..Sources::default() };
+        let again =
+            Sources { file: Some(("printed.toml".into(), text)), variables: password, ..Sources::default() };
         assert_eq!(load(&again).unwrap().config, loaded.config);
     }
 }

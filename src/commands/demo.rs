@@ -120,7 +120,11 @@ async fn post(server: &RunningServer, body: &Value) -> anyhow::Result<()> {
     let answer = Client::builder(TokioExecutor::new()).build_http().request(request).await?;
     let status = answer.status();
     let text = answer.into_body().collect().await?.to_bytes();
-    anyhow::ensure!(status.is_success(), "the sample was answered {status}: {}", String::from_utf8_lossy(&text));
+    anyhow::ensure!(
+        status.is_success(),
+        "the sample was answered {status}: {}",
+        String::from_utf8_lossy(&text)
+    );
     Ok(())
 }
 
@@ -165,8 +169,11 @@ const CHAT_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const AGENT_CALL: &str = "chatcmpl-DemoB7Qx2LmZp9RsTuVw";
 
 fn call(provider: &str, model: &str, usage: &[(&str, u64)]) -> Vec<Value> {
-    let mut attributes =
-        vec![text("gen_ai.operation.name", "chat"), text("gen_ai.provider.name", provider), text("gen_ai.request.model", model)];
+    let mut attributes = vec![
+        text("gen_ai.operation.name", "chat"),
+        text("gen_ai.provider.name", provider),
+        text("gen_ai.request.model", model),
+    ];
     attributes.extend(usage.iter().map(|(class, tokens)| count(&format!("gen_ai.usage.{class}"), *tokens)));
     attributes
 }
@@ -178,7 +185,8 @@ fn assistant(start: i64) -> Value {
     agent[0] = text("gen_ai.operation.name", "invoke_agent");
     agent.extend([text("tenant.id", "acme"), text("feature.name", "assistant")]);
     let mut agent_call = call("openai", "gpt-4o", &agent_usage);
-    agent_call.extend([text("gen_ai.response.model", "gpt-4o-2024-08-06"), text("gen_ai.response.id", AGENT_CALL)]);
+    agent_call
+        .extend([text("gen_ai.response.model", "gpt-4o-2024-08-06"), text("gen_ai.response.id", AGENT_CALL)]);
     let mut chat = call("anthropic", "claude-sonnet-4-5", &[("input_tokens", 2500), ("output_tokens", 410)]);
     chat.extend([
         text("gen_ai.response.id", "msg_01DemoXy7Kq3LmNp5RsTuV"),
@@ -195,10 +203,50 @@ fn assistant(start: i64) -> Value {
         "assistant",
         "opentelemetry.instrumentation.openai",
         &[
-            span(start, Span { trace: AGENT_TRACE, id: "a1b2c3d4e5f60718", parent: "", name: "invoke_agent helper", ms: (0, 2000), attributes: agent }),
-            span(start, Span { trace: AGENT_TRACE, id: "b1b2c3d4e5f60719", parent: "a1b2c3d4e5f60718", name: "chat gpt-4o", ms: (100, 1900), attributes: agent_call }),
-            span(start, Span { trace: CHAT_TRACE, id: "c1b2c3d4e5f6071a", parent: "", name: "chat claude-sonnet-4-5", ms: (3000, 4200), attributes: chat }),
-            span(start, Span { trace: CHAT_TRACE, id: "d1b2c3d4e5f6071b", parent: "", name: "chat gpt-4o-mini", ms: (5000, 5600), attributes: silent }),
+            span(
+                start,
+                Span {
+                    trace: AGENT_TRACE,
+                    id: "a1b2c3d4e5f60718",
+                    parent: "",
+                    name: "invoke_agent helper",
+                    ms: (0, 2000),
+                    attributes: agent,
+                },
+            ),
+            span(
+                start,
+                Span {
+                    trace: AGENT_TRACE,
+                    id: "b1b2c3d4e5f60719",
+                    parent: "a1b2c3d4e5f60718",
+                    name: "chat gpt-4o",
+                    ms: (100, 1900),
+                    attributes: agent_call,
+                },
+            ),
+            span(
+                start,
+                Span {
+                    trace: CHAT_TRACE,
+                    id: "c1b2c3d4e5f6071a",
+                    parent: "",
+                    name: "chat claude-sonnet-4-5",
+                    ms: (3000, 4200),
+                    attributes: chat,
+                },
+            ),
+            span(
+                start,
+                Span {
+                    trace: CHAT_TRACE,
+                    id: "d1b2c3d4e5f6071b",
+                    parent: "",
+                    name: "chat gpt-4o-mini",
+                    ms: (5000, 5600),
+                    attributes: silent,
+                },
+            ),
         ],
     )
 }
@@ -206,12 +254,23 @@ fn assistant(start: i64) -> Value {
 /// The gateway in front of the provider reports the agent's call once more, in a trace of its own.
 fn gateway(start: i64) -> Value {
     let mut again = call("openai", "gpt-4o", &[("input_tokens", 1200), ("output_tokens", 340)]);
-    again.extend([text("gen_ai.response.model", "gpt-4o-2024-08-06"), text("gen_ai.response.id", AGENT_CALL)]);
+    again
+        .extend([text("gen_ai.response.model", "gpt-4o-2024-08-06"), text("gen_ai.response.id", AGENT_CALL)]);
     let attributes = again;
     let trace = "9f1c2d3e4b5a69788796a5b4c3d2e1f0";
     request(
         "gateway",
         "gateway",
-        &[span(start, Span { trace, id: "e1b2c3d4e5f6071c", parent: "", name: "proxy openai", ms: (150, 1850), attributes })],
+        &[span(
+            start,
+            Span {
+                trace,
+                id: "e1b2c3d4e5f6071c",
+                parent: "",
+                name: "proxy openai",
+                ms: (150, 1850),
+                attributes,
+            },
+        )],
     )
 }

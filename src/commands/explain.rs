@@ -74,7 +74,10 @@ fn entry_text(explained: &EntryExplained) -> String {
         let price = unit.unit_price.map_or("no price".to_string(), |price| price.normalize().to_string());
         text += &format!("    {:>12} {:<24} × {:<14} = {}\n", unit.quantity, unit.unit, price, unit.cost);
     }
-    text += &format!("    {:>12} {:<24}   {:<14}   {} {}\n", "", "cost", "", entry.quantities.cost, facts.currency);
+    text += &format!(
+        "    {:>12} {:<24}   {:<14}   {} {}\n",
+        "", "cost", "", entry.quantities.cost, facts.currency
+    );
     if !explained.price.is_empty() {
         text += &format!("    price {}: {}\n", facts.price_id, explained.price);
     }
@@ -82,7 +85,8 @@ fn entry_text(explained: &EntryExplained) -> String {
 }
 
 fn spans(explanation: &Explanation) -> Rows {
-    let mut rows = Rows::new(["trace", "span", "name", "instrumentation", "input", "output", "outcome", "rule", "why"]);
+    let mut rows =
+        Rows::new(["trace", "span", "name", "instrumentation", "input", "output", "outcome", "rule", "why"]);
     for span in explanation.spans.iter().filter(|span| span.outcome != "link") {
         let seen = &span.seen;
         let count = |count: Option<u64>| Cell::text(count.map(|count| count.to_string()));
@@ -106,7 +110,11 @@ fn why(span: &SpanExplained) -> String {
         "merged" => format!("duplicate of {}", winner.span),
         _ => format!("repeats {}", winner.span),
     });
-    [winner, (!span.reason.is_empty()).then(|| span.reason.clone())].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [winner, (!span.reason.is_empty()).then(|| span.reason.clone())]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn as_json(explanation: &Explanation) -> Value {

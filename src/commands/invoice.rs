@@ -98,7 +98,17 @@ pub async fn invoices(month: &Month, context: &Context) -> anyhow::Result<Vec<(S
 
 async fn preview(month: &Month, context: &Context) -> anyhow::Result<Outcome> {
     let mut rows = Rows::new([
-        "invoice_number", "tenant", "feature", "provider", "model", "unit", "quantity", "unit_price", "amount", "currency", "calls",
+        "invoice_number",
+        "tenant",
+        "feature",
+        "provider",
+        "model",
+        "unit",
+        "quantity",
+        "unit_price",
+        "amount",
+        "currency",
+        "calls",
         "description",
     ]);
     for (number, draft) in invoices(month, context).await? {
@@ -134,7 +144,8 @@ async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome
             serde_json::from_value(answer["invoices"].clone())?
         }
         None => {
-            with_settler(context, async |handles| issue(handles, month.month, Instant::now() + TIMEOUT).await).await?
+            with_settler(context, async |handles| issue(handles, month.month, Instant::now() + TIMEOUT).await)
+                .await?
         }
     };
     let mut rows = Rows::new(["invoice_number"]);
@@ -146,7 +157,8 @@ async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome
 async fn export_month(export: &Export, context: &Context) -> anyhow::Result<Outcome> {
     let As::Csv = export.format;
     let invoices = invoices(&export.month, context).await?;
-    let files = invoice::files(export.month.month, invoices.iter().map(|(number, draft)| (number.as_str(), draft)));
+    let files =
+        invoice::files(export.month.month, invoices.iter().map(|(number, draft)| (number.as_str(), draft)));
     for path in invoice::write(&export.out, &files)? {
         output::print(&format!("{}\n", path.display()))?;
     }
@@ -154,7 +166,10 @@ async fn export_month(export: &Export, context: &Context) -> anyhow::Result<Outc
 }
 
 async fn list(context: &Context) -> anyhow::Result<Outcome> {
-    let invoices = with_database(&context.loaded, "invoice", Missing::Refuse, async |database| Ok(database.invoices().await?)).await?;
+    let invoices = with_database(&context.loaded, "invoice", Missing::Refuse, async |database| {
+        Ok(database.invoices().await?)
+    })
+    .await?;
     let mut rows = Rows::new(["invoice_number", "tenant", "month", "calls", "amount", "currency"]);
     for row in invoices {
         rows.push([

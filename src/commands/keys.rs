@@ -40,7 +40,8 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Outcome> {
     match command {
         Command::Create { name, realm, tenant, operator } => {
             data_dir.create()?;
-            let created = KeyStore::open(data_dir.path())?.create(NewKey { name, realm, tenant, operator })?;
+            let created =
+                KeyStore::open(data_dir.path())?.create(NewKey { name, realm, tenant, operator })?;
             rows = Rows::new(COLUMNS.into_iter().chain(["key"]));
             rows.push(cells(created.record).into_iter().chain([created.secret.reveal().into()]));
         }

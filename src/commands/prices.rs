@@ -47,7 +47,8 @@ pub fn run(command: Command, context: &Context) -> anyhow::Result<Outcome> {
     let rows = match command {
         Command::List { provider } => list(provider.as_deref())?,
         Command::Show { model, provider, at, service_tier, region, batch } => {
-            let call = CallContext { service_tier: service_tier.as_deref(), region: region.as_deref(), batch };
+            let call =
+                CallContext { service_tier: service_tier.as_deref(), region: region.as_deref(), batch };
             show(&model, provider.as_deref(), at.unwrap_or_else(Utc::now), &call)?
         }
     };
@@ -60,25 +61,36 @@ const COLUMNS: [&str; 9] =
 
 fn list(provider: Option<&str>) -> anyhow::Result<Rows> {
     let book = prices::bundled();
-    if let Some(wanted) = provider.filter(|wanted| book.providers().iter().all(|provider| provider.id != *wanted)) {
+    if let Some(wanted) =
+        provider.filter(|wanted| book.providers().iter().all(|provider| provider.id != *wanted))
+    {
         let names: Vec<&str> = book.providers().iter().map(|provider| provider.id.as_str()).collect();
         bail!("the price book has no provider {wanted:?}; it has {}", names.join(", "));
     }
     let mut rows = Rows::new(COLUMNS);
-    for card in PriceRow::of_book(&book).iter().filter(|card| provider.is_none_or(|wanted| card.provider == wanted)) {
+    for card in
+        PriceRow::of_book(&book).iter().filter(|card| provider.is_none_or(|wanted| card.provider == wanted))
+    {
         push(&mut rows, card, &[]);
     }
     Ok(rows)
 }
 
-fn show(model: &str, provider: Option<&str>, at: DateTime<Utc>, call: &CallContext<'_>) -> anyhow::Result<Rows> {
+fn show(
+    model: &str,
+    provider: Option<&str>,
+    at: DateTime<Utc>,
+    call: &CallContext<'_>,
+) -> anyhow::Result<Rows> {
     let Some(nanos) = at.timestamp_nanos_opt() else { bail!("{at} is outside the years 1678 to 2262") };
     let (book, at) = (prices::bundled(), EventTime::from_nanos(nanos));
     let quotes = prices::quotes(&book, provider, model, at, call);
     if quotes.is_empty() {
         // Asking again gives the reason.
         book.find(provider.unwrap_or_default(), model, at, call)?;
-        bail!("no provider of the price book has a model {model:?}; `ledgerline prices list` shows what it has");
+        bail!(
+            "no provider of the price book has a model {model:?}; `ledgerline prices list` shows what it has"
+        );
     }
     let cards = PriceRow::of_book(&book);
     let mut rows = Rows::new(COLUMNS.into_iter().chain(["rule"]));
@@ -92,14 +104,16 @@ fn show(model: &str, provider: Option<&str>, at: DateTime<Utc>, call: &CallConte
 }
 
 fn rule(quote: &Quote<'_>) -> String {
-    let estimate = if quote.found.context_ignored { "; standard rates stand in for the tier asked for" } else { "" };
+    let estimate =
+        if quote.found.context_ignored { "; standard rates stand in for the tier asked for" } else { "" };
     format!("{}{estimate}", quote.rule)
 }
 
 /// A row a rate. A card without rates is free of charge, and still a row.
 fn push(rows: &mut Rows, card: &PriceRow, rest: &[Cell]) {
     let context: Vec<String> = card.context.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let daily: Vec<String> = card.daily.iter().map(|(from, to)| format!("{}-{}", time_of_day(*from), time_of_day(*to))).collect();
+    let daily: Vec<String> =
+        card.daily.iter().map(|(from, to)| format!("{}-{}", time_of_day(*from), time_of_day(*to))).collect();
     let mut push = |unit: Cell, rate: Cell| {
         let cells = [
             card.provider.as_str().into(),

@@ -35,7 +35,11 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<Outcome>
             let mut rows = Rows::new(["version", "name", "applied"]);
             for migration in MIGRATIONS {
                 let now = applied.contains(&migration.version);
-                rows.push([Cell::Count(migration.version.into()), migration.name.into(), Cell::from(if now { "now" } else { "before" })]);
+                rows.push([
+                    Cell::Count(migration.version.into()),
+                    migration.name.into(),
+                    Cell::from(if now { "now" } else { "before" }),
+                ]);
             }
             rows.print(context.format)?;
         }
@@ -51,7 +55,12 @@ fn ddl(layout: &Layout) -> String {
         text.push_str(";\n\n");
     }
     for migration in MIGRATIONS {
-        text.push_str(&format!("-- {:04} {}\n\n{}\n", migration.version, migration.name, migration.text(layout)));
+        text.push_str(&format!(
+            "-- {:04} {}\n\n{}\n",
+            migration.version,
+            migration.name,
+            migration.text(layout)
+        ));
     }
     text
 }

@@ -58,7 +58,10 @@ async fn report_others(must_be_done: bool, context: &Context) -> anyhow::Result<
             let unshipped = row.appended_seq.saturating_sub(row.shipped_seq);
             if collectors.len() > 1 {
                 let seconds = (now_nanos() / 1000 - row.heartbeat_at) / 1_000_000;
-                println!("collector on {}: last heartbeat {seconds} s ago, {unshipped} positions not shipped", row.host);
+                println!(
+                    "collector on {}: last heartbeat {seconds} s ago, {unshipped} positions not shipped",
+                    row.host
+                );
             }
             behind |= unshipped > 0;
         }
@@ -79,7 +82,10 @@ pub async fn with_settler<T>(
     let config = &context.loaded.config;
     let data_dir = DataDir::new(&config.data_dir);
     if !data_dir.path().is_dir() && config.clickhouse.url.is_none() {
-        bail!("there is no ledger in the data directory {}; name another --data-dir or a --clickhouse-url", data_dir.path().display());
+        bail!(
+            "there is no ledger in the data directory {}; name another --data-dir or a --clickhouse-url",
+            data_dir.path().display()
+        );
     }
     let lock = {
         let data_dir = data_dir.clone();
@@ -100,12 +106,17 @@ pub async fn with_settler<T>(
 pub async fn drain(handles: &BillingHandles, deadline: Instant) -> anyhow::Result<PassSummary> {
     handles.ship.flush(deadline).await?;
     let settler = settler(handles, deadline).await?;
-    let drained = timeout_at(deadline, settler.drain()).await.context("settling takes longer than the time given")?;
+    let drained =
+        timeout_at(deadline, settler.drain()).await.context("settling takes longer than the time given")?;
     Ok(drained??)
 }
 
 /// Settles everything, closes a month and freezes its invoices; answers their numbers.
-pub async fn issue(handles: &BillingHandles, month: BillingPeriod, deadline: Instant) -> anyhow::Result<Vec<String>> {
+pub async fn issue(
+    handles: &BillingHandles,
+    month: BillingPeriod,
+    deadline: Instant,
+) -> anyhow::Result<Vec<String>> {
     handles.ship.flush(deadline).await?;
     let settler = settler(handles, deadline).await?;
     let (reply, answer) = oneshot::channel();
@@ -118,7 +129,8 @@ async fn settler(handles: &BillingHandles, deadline: Instant) -> anyhow::Result<
     let mut found = handles.settler.clone();
     let waited = timeout_at(deadline, found.wait_for(Option::is_some)).await;
     let handle = waited.context("ClickHouse did not answer in time; see /readyz")?;
-    let handle = handle.context("this server does not settle (settle.enabled = false); ask the one that does")?;
+    let handle =
+        handle.context("this server does not settle (settle.enabled = false); ask the one that does")?;
     Ok(handle.clone().expect("waited for it"))
 }
 

@@ -73,7 +73,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     let window = match (args.month, args.from, args.to) {
         (Some(month), ..) => Window::Month(month),
         (None, Some(from), Some(to)) if from < to => Window::Between(from, to),
-        (None, from, to) => bail!("--from {} is not before --to {}; swap or widen them", shown(from), shown(to)),
+        (None, from, to) => {
+            bail!("--from {} is not before --to {}; swap or widen them", shown(from), shown(to))
+        }
     };
     let mut by = Vec::new();
     for dimension in args.by {
@@ -82,7 +84,10 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
         }
     }
     let query = UsageQuery { window, by, tenant: args.tenant };
-    let found = with_database(&context.loaded, "usage", Missing::Refuse, async |database| Ok(database.usage(&query).await?)).await?;
+    let found = with_database(&context.loaded, "usage", Missing::Refuse, async |database| {
+        Ok(database.usage(&query).await?)
+    })
+    .await?;
     let report = Report::of(&query, &found, context.loaded.config.billing.currency.code())?;
     output::print(&report.text(context.format))?;
     Ok(Outcome::Done)
@@ -160,9 +165,8 @@ fn figures(row: &UsageRow, currency: &str) -> [Cell; FIGURES.len()] {
 }
 
 fn dimension(name: &str) -> Result<Dimension, String> {
-    Dimension::named(name.trim()).ok_or_else(|| {
-        format!("expected some of {}", Dimension::ALL.map(Dimension::name).join(", "))
-    })
+    Dimension::named(name.trim())
+        .ok_or_else(|| format!("expected some of {}", Dimension::ALL.map(Dimension::name).join(", ")))
 }
 
 /// A time of RFC 3339, or a day for its midnight UTC.
@@ -206,14 +210,20 @@ mod tests {
     }
 
     fn query(by: &[Dimension]) -> UsageQuery {
-        UsageQuery { window: Window::Month(BillingPeriod::parse("2026-10").unwrap()), by: by.to_vec(), tenant: None }
+        UsageQuery {
+            window: Window::Month(BillingPeriod::parse("2026-10").unwrap()),
+            by: by.to_vec(),
+            tenant: None,
+        }
     }
 
     fn report() -> Report {
         let by = query(&[Dimension::Tenant, Dimension::Feature, Dimension::Provider, Dimension::Model]);
         let unpriced = UsageRow { unpriced_calls: 2, ..row(&["", "", "openai", "gpt-99"], 2, "0") };
         let unmetered = UsageRow {
-            dimensions: ["=cmd|' /C calc'!A0", "search", "anthropic", "claude-sonnet-4-5"].map(String::from).to_vec(),
+            dimensions: ["=cmd|' /C calc'!A0", "search", "anthropic", "claude-sonnet-4-5"]
+                .map(String::from)
+                .to_vec(),
             calls: 1,
             unmetered_calls: 1,
             ..UsageRow::default()
@@ -224,7 +234,9 @@ mod tests {
 
     #[test]
     fn a_report_is_written_as_the_contract_has_it() {
-        for (format, name) in [(Format::Json, "usage.json"), (Format::Table, "usage.table.txt"), (Format::Csv, "usage.csv")] {
+        for (format, name) in
+            [(Format::Json, "usage.json"), (Format::Table, "usage.table.txt"), (Format::Csv, "usage.csv")]
+        {
             golden::check(&format!("tests/golden/{name}"), &report().text(format));
         }
     }
@@ -236,14 +248,18 @@ mod tests {
         assert_eq!(json["rows"], serde_json::json!([]));
         assert_eq!(json["totals"]["cost"], "0.000000000000");
         assert_eq!(json["totals"]["currency"], "EUR");
-        assert_eq!(json["period"], serde_json::json!({"from": "2026-10-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}));
+        assert_eq!(
+            json["period"],
+            serde_json::json!({"from": "2026-10-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"})
+        );
     }
 
     #[test]
     fn money_of_two_currencies_is_not_added() {
         let mut euros = row(&["b"], 1, "1");
         euros.currencies = vec!["EUR".to_owned()];
-        let error = Report::of(&query(&[Dimension::Tenant]), &[row(&["a"], 1, "1"), euros], "USD").unwrap_err();
+        let error =
+            Report::of(&query(&[Dimension::Tenant]), &[row(&["a"], 1, "1"), euros], "USD").unwrap_err();
         assert!(error.to_string().contains("EUR, USD"), "{error}");
     }
 

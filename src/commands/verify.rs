@@ -23,16 +23,23 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     })
     .await?;
     let text = if context.format == Format::Json {
-        let findings: Vec<_> =
-            found.findings.iter().map(|finding| json!({"invariant": finding.invariant, "what": finding.what})).collect();
+        let findings: Vec<_> = found
+            .findings
+            .iter()
+            .map(|finding| json!({"invariant": finding.invariant, "what": finding.what}))
+            .collect();
         output::json(&json!({
             "entries": found.entries, "calls": found.calls, "months": found.months, "outcomes": found.outcomes,
             "findings": findings,
         }))
     } else {
-        let mut text = format!("verified {} entries of {} calls in {} months\n", found.entries, found.calls, found.months);
+        let mut text = format!(
+            "verified {} entries of {} calls in {} months\n",
+            found.entries, found.calls, found.months
+        );
         if !found.outcomes.is_empty() {
-            let outcomes: Vec<String> = found.outcomes.iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
+            let outcomes: Vec<String> =
+                found.outcomes.iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
             text += &format!("spans seen: {}\n", outcomes.join(", "));
         }
         for finding in &found.findings {

@@ -86,7 +86,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         Some(config) => {
             let entries = entries(&config, &values);
             values.faults.extend(relations::faults(&config, &entries));
-            if values.faults.is_empty() { Ok(Loaded { config, entries, notices }) } else { Err(ConfigError::Faults(values.faults)) }
+            if values.faults.is_empty() {
+                Ok(Loaded { config, entries, notices })
+            } else {
+                Err(ConfigError::Faults(values.faults))
+            }
         }
         None => Err(ConfigError::Faults(values.faults)),
     }
@@ -103,7 +107,10 @@ fn entries(config: &Config, values: &Values) -> Vec<Entry> {
 impl Loaded {
     /// Where a key's value came from.
     pub fn origin(&self, path: &str) -> &Origin {
-        self.entries.iter().find(|entry| entry.key.path == path).map_or(&Origin::Default, |entry| &entry.origin)
+        self.entries
+            .iter()
+            .find(|entry| entry.key.path == path)
+            .map_or(&Origin::Default, |entry| &entry.origin)
     }
 }
 
@@ -166,7 +173,9 @@ impl Values {
         let mut notices = Vec::new();
         for (name, value) in &sources.variables {
             let Some(key) = KEYS.iter().find(|key| key.variable() == *name) else {
-                notices.push(format!("the environment variable {name} sets nothing; `ledgerline config print` shows the keys"));
+                notices.push(format!(
+                    "the environment variable {name} sets nothing; `ledgerline config print` shows the keys"
+                ));
                 continue;
             };
             let origin = Origin::Variable(name.clone());

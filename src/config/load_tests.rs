@@ -6,11 +6,21 @@ use std::time::Duration;
 use super::*;
 use crate::config::FlagValue;
 
-fn sources(file: Option<&str>, variables: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)]) -> Sources {
+fn sources(
+    file: Option<&str>,
+    variables: &[(&str, &str)],
+    flags: &[(&'static str, &'static str, &str)],
+) -> Sources {
     Sources {
         file: file.map(|text| ("ledgerline.toml".into(), text.to_owned())),
-        variables: variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(*value))).collect(),
-        flags: flags.iter().map(|(key, flag, value)| FlagValue { key, flag, value: (*value).to_owned() }).collect(),
+        variables: variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), OsString::from(*value)))
+            .collect(),
+        flags: flags
+            .iter()
+            .map(|(key, flag, value)| FlagValue { key, flag, value: (*value).to_owned() })
+            .collect(),
     }
 }
 
@@ -105,7 +115,8 @@ fn all_faults_come_together_each_with_key_value_origin_and_what_is_allowed() {
         [clickhouse]
         password = 7
     ";
-    let variables = [("LEDGERLINE_SHIP_ROWS_MAX", "0"), ("LEDGERLINE_CLICKHOUSE_URL", "http://me:hunter2@db")];
+    let variables =
+        [("LEDGERLINE_SHIP_ROWS_MAX", "0"), ("LEDGERLINE_CLICKHOUSE_URL", "http://me:hunter2@db")];
     let faults = faults(&sources(Some(file), &variables, &[("admin.addr", "--admin-addr", "here")]));
     let expected = [
         "billing.lateness = … (ledgerline.toml): expected a key of [billing]: late_limit, future_limit, currency",
@@ -144,7 +155,15 @@ fn relations_between_keys_are_checked_once_every_key_can_be_read() {
     let keys: Vec<&str> = faults.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
     assert_eq!(
         keys,
-        ["otlp.in_flight_max", "otlp.http_addr", "clickhouse.cluster", "journal.capacity", "ship.rows_max", "ship.interval", "settle.quiet"]
+        [
+            "otlp.in_flight_max",
+            "otlp.http_addr",
+            "clickhouse.cluster",
+            "journal.capacity",
+            "ship.rows_max",
+            "ship.interval",
+            "settle.quiet"
+        ]
     );
     assert!(faults[3].contains("at least 128MiB"), "{}", faults[3]);
 }

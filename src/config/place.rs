@@ -42,12 +42,16 @@ impl HttpUrl {
 }
 
 impl Setting for HttpUrl {
-    const EXPECTED: &'static str = "a URL such as http://127.0.0.1:8123, without user and password (they have keys of their own)";
+    const EXPECTED: &'static str =
+        "a URL such as http://127.0.0.1:8123, without user and password (they have keys of their own)";
 
     fn read(value: &Value) -> Option<Self> {
         let text = value.as_str()?.trim();
         let url = Url::parse(text).ok()?;
-        let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+        let plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
         let http = matches!(url.scheme(), "http" | "https") && url.has_host();
         (plain && http).then(|| Self(text.trim_end_matches('/').to_owned()))
     }
@@ -131,7 +135,12 @@ mod tests {
     #[test]
     fn a_url_holds_no_credentials_and_a_refused_one_does_not_show_them() {
         assert_eq!(read_text::<HttpUrl>("http://db:8123/").unwrap().as_str(), "http://db:8123");
-        for bad in ["http://me:hunter2@db:8123", "http://db:8123?password=hunter2", "ftp://me:hunter2@db", "me:hunter2@db"] {
+        for bad in [
+            "http://me:hunter2@db:8123",
+            "http://db:8123?password=hunter2",
+            "ftp://me:hunter2@db",
+            "me:hunter2@db",
+        ] {
             assert!(read_text::<HttpUrl>(bad).is_err(), "{bad}");
             let shown = HttpUrl::shown(&Value::String(bad.to_owned()));
             assert!(!shown.contains("hunter2"), "{shown}");
@@ -157,7 +166,8 @@ mod tests {
     #[test]
     fn a_secret_is_shown_by_nothing() {
         let secret = read_text::<Secret>("hunter2").unwrap();
-        let shown = [format!("{secret:?}"), secret.write().unwrap().to_string(), Secret::shown(&Value::Integer(7))];
+        let shown =
+            [format!("{secret:?}"), secret.write().unwrap().to_string(), Secret::shown(&Value::Integer(7))];
         assert!(shown.iter().all(|text| !text.contains("hunter2") && !text.contains('7')), "{shown:?}");
         assert_eq!(secret.reveal(), "hunter2");
     }

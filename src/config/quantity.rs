@@ -74,7 +74,8 @@ impl Setting for Duration {
 
     fn read(value: &Value) -> Option<Self> {
         // Nanoseconds of a duration fit 64 bits up to 292 years, which is what every clock here counts in.
-        let millis = number_and_unit(value.as_str()?, TIMES).filter(|millis| *millis <= i64::MAX as u64 / 1_000_000)?;
+        let millis = number_and_unit(value.as_str()?, TIMES)
+            .filter(|millis| *millis <= i64::MAX as u64 / 1_000_000)?;
         Some(Self::from_millis(millis))
     }
 
@@ -126,7 +127,9 @@ mod tests {
 
     #[test]
     fn durations_are_a_number_and_a_unit() {
-        for (text, seconds) in [("35d", 35 * 86_400), ("60s", 60), ("10m", 600), ("26h", 93_600), ("0s", 0), ("5 s", 5)] {
+        for (text, seconds) in
+            [("35d", 35 * 86_400), ("60s", 60), ("10m", 600), ("26h", 93_600), ("0s", 0), ("5 s", 5)]
+        {
             assert_eq!(read_text::<Duration>(text).map(|d| d.as_secs()), Ok(seconds), "{text}");
         }
         for text in ["35", "d", "", "-1d", "1.5h", "1y", "1h30m", "99999999999999999d", "300000d"] {
@@ -158,9 +161,13 @@ mod tests {
 
     #[test]
     fn a_share_lies_between_nothing_and_all() {
-        for (value, good) in
-            [(Value::Float(0.1), true), (Value::Integer(1), true), (Value::Float(1.1), false), (Value::Float(f64::NAN), false), (Value::Integer(2), false)]
-        {
+        for (value, good) in [
+            (Value::Float(0.1), true),
+            (Value::Integer(1), true),
+            (Value::Float(1.1), false),
+            (Value::Float(f64::NAN), false),
+            (Value::Integer(2), false),
+        ] {
             assert_eq!(Ratio::read(&value).is_some(), good, "{value}");
         }
     }

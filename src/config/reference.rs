@@ -23,17 +23,31 @@ This page is made from the program's table of settings; a test keeps it so.
 fn reference() -> String {
     let mut page = HEAD.to_owned();
     let mut section = |title: &str, meaning: &str, keys: Vec<&Key>| {
-        let _ = write!(page, "\n## {title}\n\n{meaning}\n\n| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n");
+        let _ = write!(
+            page,
+            "\n## {title}\n\n{meaning}\n\n| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n"
+        );
         for key in keys {
             let default = match key.default {
                 None => "unset".to_owned(),
                 Some("") => "empty".to_owned(),
                 Some(text) => format!("`{text}`"),
             };
-            let _ = writeln!(page, "| `{}`<br>`{}` | {default} | {} | {} |", key.name, key.variable(), key.expected, key.meaning());
+            let _ = writeln!(
+                page,
+                "| `{}`<br>`{}` | {default} | {} | {} |",
+                key.name,
+                key.variable(),
+                key.expected,
+                key.meaning()
+            );
         }
     };
-    section("Above all sections", "Keys that stand at the top of the file.", KEYS.iter().filter(|key| key.section.is_empty()).collect());
+    section(
+        "Above all sections",
+        "Keys that stand at the top of the file.",
+        KEYS.iter().filter(|key| key.section.is_empty()).collect(),
+    );
     for named in SECTIONS {
         let keys = KEYS.iter().filter(|key| key.section == named.name).collect();
         section(&format!("`[{}]`", named.name), &named.meaning(), keys);

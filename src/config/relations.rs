@@ -26,7 +26,11 @@ pub(super) fn faults(config: &Config, entries: &[Entry]) -> Vec<Fault> {
     for (key, size) in [("otlp.body_max", otlp.body_max), ("otlp.decompressed_max", otlp.decompressed_max)] {
         require(size.bytes() > 0, key, "more than nothing".to_owned());
     }
-    require(otlp.in_flight_max >= body, "otlp.in_flight_max", format!("at least {body}, one body of the largest size"));
+    require(
+        otlp.in_flight_max >= body,
+        "otlp.in_flight_max",
+        format!("at least {body}, one body of the largest size"),
+    );
 
     let addresses = [
         ("otlp.grpc_addr", otlp.grpc_addr),
@@ -42,20 +46,36 @@ pub(super) fn faults(config: &Config, entries: &[Entry]) -> Vec<Fault> {
     }
 
     let alone = config.clickhouse.cluster.is_some() && config.clickhouse.url.is_none();
-    require(!alone, "clickhouse.cluster", "no cluster while clickhouse.url is unset: the embedded engine is one server".to_owned());
+    require(
+        !alone,
+        "clickhouse.cluster",
+        "no cluster while clickhouse.url is unset: the embedded engine is one server".to_owned(),
+    );
 
     let (smallest, largest) = SEGMENT_SIZE;
     let segment = config.journal.segment_size;
-    require((smallest..=largest).contains(&segment), "journal.segment_size", format!("a size from {smallest} to {largest}"));
+    require(
+        (smallest..=largest).contains(&segment),
+        "journal.segment_size",
+        format!("a size from {smallest} to {largest}"),
+    );
     let two_segments = ByteSize::from_bytes(segment.bytes().saturating_mul(2));
     require(
         config.journal.capacity >= two_segments,
         "journal.capacity",
-        format!("at least {two_segments}, twice journal.segment_size, since the segment in use cannot be freed"),
+        format!(
+            "at least {two_segments}, twice journal.segment_size, since the segment in use cannot be freed"
+        ),
     );
-    require(config.ship.rows_max.get() <= SHIP_ROWS_MAX, "ship.rows_max", format!("at most {SHIP_ROWS_MAX}, which is one block"));
+    require(
+        config.ship.rows_max.get() <= SHIP_ROWS_MAX,
+        "ship.rows_max",
+        format!("at most {SHIP_ROWS_MAX}, which is one block"),
+    );
 
-    for (key, interval) in [("ship.interval", config.ship.interval), ("settle.interval", config.settle.interval)] {
+    for (key, interval) in
+        [("ship.interval", config.ship.interval), ("settle.interval", config.settle.interval)]
+    {
         require(interval > Duration::ZERO, key, "more than 0s".to_owned());
     }
     require(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use domain::money::Currency;
 
-use super::place::{Name, HttpUrl, Secret};
+use super::place::{HttpUrl, Name, Secret};
 use super::quantity::{ByteSize, Ratio};
 use super::setting::{LogFilter, LogFormat};
 use super::settings::settings;

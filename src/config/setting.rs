@@ -62,11 +62,13 @@ impl LogFilter {
 }
 
 impl Setting for LogFilter {
-    const EXPECTED: &'static str = "a level (error, warn, info, debug, trace), or levels by target such as info,collector=debug";
+    const EXPECTED: &'static str =
+        "a level (error, warn, info, debug, trace), or levels by target such as info,collector=debug";
 
     fn read(value: &Value) -> Option<Self> {
         let text = value.as_str()?.trim();
-        let known = !text.is_empty() && EnvFilter::builder().parse(text).is_ok() && text.split(',').all(has_level);
+        let known =
+            !text.is_empty() && EnvFilter::builder().parse(text).is_ok() && text.split(',').all(has_level);
         known.then(|| Self(text.to_owned()))
     }
 
@@ -167,7 +169,8 @@ impl Setting for String {
 }
 
 impl Setting for Vec<String> {
-    const EXPECTED: &'static str = "a list of names without blanks or repeats (in a variable or flag: separated by commas)";
+    const EXPECTED: &'static str =
+        "a list of names without blanks or repeats (in a variable or flag: separated by commas)";
 
     fn read(value: &Value) -> Option<Self> {
         let names: Vec<&str> = match value {

@@ -27,7 +27,8 @@ struct Call<'a> {
 }
 
 fn entry(call: &Call<'_>) -> Entry {
-    let (trace, span) = (TraceId::from_bytes([call.number; 16]).unwrap(), SpanId::from_bytes([call.number; 8]).unwrap());
+    let (trace, span) =
+        (TraceId::from_bytes([call.number; 16]).unwrap(), SpanId::from_bytes([call.number; 8]).unwrap());
     let realm = Realm::new("");
     let cost = Cost::parse(call.cost).unwrap();
     let nanos = DateTime::parse_from_rfc3339(call.at).unwrap().timestamp_nanos_opt().unwrap();
@@ -58,7 +59,14 @@ fn entry(call: &Call<'_>) -> Entry {
         response_id: String::new(),
     };
     let units = BTreeMap::new();
-    let quantities = Quantities { calls: 1, tokens: call.tokens, units: units.clone(), unit_costs: BTreeMap::new(), cost, charge: cost };
+    let quantities = Quantities {
+        calls: 1,
+        tokens: call.tokens,
+        units: units.clone(),
+        unit_costs: BTreeMap::new(),
+        cost,
+        charge: cost,
+    };
     let period = BillingPeriod::parse(call.month).unwrap();
     Entry::new(EntryType::Usage, CallId::of_span(&realm, trace, span), period, facts, quantities, None, &[])
 }
@@ -76,21 +84,53 @@ fn reattributed(from: &Call<'_>, to: &str) -> [Entry; 3] {
         &[first.id],
     );
     let facts = Facts { tenant: to.to_owned(), ..first.facts.clone() };
-    let again = Entry::new(EntryType::Correction, first.call, first.period, facts, first.quantities.clone(), None, &[first.id]);
+    let again = Entry::new(
+        EntryType::Correction,
+        first.call,
+        first.period,
+        facts,
+        first.quantities.clone(),
+        None,
+        &[first.id],
+    );
     [first, reversal, again]
 }
 
 fn entries() -> Vec<Entry> {
     let billed = State::Billed;
-    let call = |number, tenant, at, month, cost| Call { number, tenant, state: billed, at, month, tokens: [100, 40, 0, 0, 10, 3], cost };
+    let call = |number, tenant, at, month, cost| Call {
+        number,
+        tenant,
+        state: billed,
+        at,
+        month,
+        tokens: [100, 40, 0, 0, 10, 3],
+        cost,
+    };
     let mut all = vec![
         entry(&call(1, "acme", "2026-10-05T10:00:00Z", "2026-10", "0.000000000001")),
         entry(&call(2, "acme", "2026-10-31T23:59:59.999999999Z", "2026-10", "0.25")),
         // Late: it happened in October and is billed in November.
         entry(&call(3, "it's \"quoted\" \\ ?", "2026-10-07T00:00:00Z", "2026-11", "1.5")),
         entry(&call(4, "acme", "2026-11-01T00:00:00Z", "2026-11", "2")),
-        entry(&Call { number: 5, tenant: "", state: State::Unpriced, at: "2026-10-06T00:00:00Z", month: "2026-10", tokens: [7, 0, 0, 0, 1, 0], cost: "0" }),
-        entry(&Call { number: 6, tenant: "acme", state: State::Unmetered, at: "2026-10-06T00:00:00Z", month: "2026-10", tokens: [0; 6], cost: "0" }),
+        entry(&Call {
+            number: 5,
+            tenant: "",
+            state: State::Unpriced,
+            at: "2026-10-06T00:00:00Z",
+            month: "2026-10",
+            tokens: [7, 0, 0, 0, 1, 0],
+            cost: "0",
+        }),
+        entry(&Call {
+            number: 6,
+            tenant: "acme",
+            state: State::Unmetered,
+            at: "2026-10-06T00:00:00Z",
+            month: "2026-10",
+            tokens: [0; 6],
+            cost: "0",
+        }),
     ];
     all.extend(reattributed(&call(7, "wrong", "2026-10-08T00:00:00Z", "2026-10", "0.5"), "right"));
     all
@@ -100,7 +140,10 @@ fn entries() -> Vec<Entry> {
 async fn write(data_dir: &Path) {
     let owner = Credentials::load_or_create(data_dir).unwrap();
     let engine = Arc::new(Engine::start(EngineConfig::new(data_dir.join("clickhouse"))).unwrap());
-    let front = HttpFront::bind(([127, 0, 0, 1], 0).into(), Arc::clone(&engine), FrontConfig::new(owner.clone())).await.unwrap();
+    let front =
+        HttpFront::bind(([127, 0, 0, 1], 0).into(), Arc::clone(&engine), FrontConfig::new(owner.clone()))
+            .await
+            .unwrap();
     let target = Target {
         url: front.url(),
         user: OWNER.into(),
@@ -110,7 +153,8 @@ async fn write(data_dir: &Path) {
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(front.serve(async { stopped.await.unwrap_or_default() }));
-    let rows: Vec<LedgerRow> = entries().iter().map(|entry| LedgerRow::from_entry(entry, 1_790_000_000_000_000)).collect();
+    let rows: Vec<LedgerRow> =
+        entries().iter().map(|entry| LedgerRow::from_entry(entry, 1_790_000_000_000_000)).collect();
     let database = Database::new(target);
     database.insert_entries("first", &rows).await.unwrap();
     // The same rows under another token are copies, and copies count once.
@@ -121,7 +165,13 @@ async fn write(data_dir: &Path) {
 }
 
 fn figures(document: &Value) -> Vec<(String, i64, String)> {
-    let row = |row: &Value| (row["tenant"].as_str().unwrap().to_owned(), row["calls"].as_i64().unwrap(), row["cost"].as_str().unwrap().to_owned());
+    let row = |row: &Value| {
+        (
+            row["tenant"].as_str().unwrap().to_owned(),
+            row["calls"].as_i64().unwrap(),
+            row["cost"].as_str().unwrap().to_owned(),
+        )
+    };
     document["rows"].as_array().unwrap().iter().map(row).collect()
 }
 
@@ -131,7 +181,9 @@ async fn usage_is_the_sum_of_the_ledger_however_it_is_grouped() {
     let migrated = program.json("schema migrate --data-dir d");
     assert!(migrated.as_array().unwrap().iter().all(|row| row["applied"] == "now"), "{migrated}");
     write(&program.path("d")).await;
-    let expect = |rows: &[(&str, i64, &str)]| rows.iter().map(|(t, n, c)| ((*t).to_owned(), *n, (*c).to_owned())).collect::<Vec<_>>();
+    let expect = |rows: &[(&str, i64, &str)]| {
+        rows.iter().map(|(t, n, c)| ((*t).to_owned(), *n, (*c).to_owned())).collect::<Vec<_>>()
+    };
 
     let october = program.json("usage --month 2026-10 --by tenant --data-dir d");
     let rows = [("", 1, "0.000000000000"), ("acme", 3, "0.250000000001"), ("right", 1, "0.500000000000")];
@@ -146,10 +198,21 @@ async fn usage_is_the_sum_of_the_ledger_however_it_is_grouped() {
     );
 
     let by_time = program.json("usage --from 2026-10-01 --to 2026-11-01 --by tenant --data-dir d");
-    let rows = [("", 1, "0.000000000000"), ("acme", 3, "0.250000000001"), ("it's \"quoted\" \\ ?", 1, "1.500000000000"), ("right", 1, "0.500000000000")];
+    let rows = [
+        ("", 1, "0.000000000000"),
+        ("acme", 3, "0.250000000001"),
+        ("it's \"quoted\" \\ ?", 1, "1.500000000000"),
+        ("right", 1, "0.500000000000"),
+    ];
     assert_eq!(figures(&by_time), expect(&rows));
 
-    let all = ["tenant,feature,provider,model", "day,state", "user,session,service,environment", "request_model,period,agent", "realm,operation,entry_type,service_tier,region"];
+    let all = [
+        "tenant,feature,provider,model",
+        "day,state",
+        "user,session,service,environment",
+        "request_model,period,agent",
+        "realm,operation,entry_type,service_tier,region",
+    ];
     for by in all {
         let document = program.json(&format!("usage --month 2026-10 --by {by} --data-dir d"));
         assert_eq!(document["totals"], october["totals"], "{by}");

@@ -10,7 +10,14 @@ use program::{Program, check};
 #[test]
 fn wrong_usage_is_exit_code_two() {
     let program = Program::new();
-    for line in ["", "nonsense", "usage", "usage --month 2026-13", "usage --month 2026-10 --from 2026-10-01", "usage --month 2026-10 --by colour"] {
+    for line in [
+        "",
+        "nonsense",
+        "usage",
+        "usage --month 2026-13",
+        "usage --month 2026-10 --from 2026-10-01",
+        "usage --month 2026-10 --by colour",
+    ] {
         let run = program.run(line);
         check(&run, 2);
         assert!(run.stdout.is_empty(), "{line}: {}", run.stdout);
@@ -40,11 +47,15 @@ fn a_database_that_does_not_answer_is_a_failure_with_a_hint() {
 #[test]
 fn every_fault_of_a_configuration_is_listed_and_nothing_is_started() {
     let program = Program::new();
-    program.write("ledgerline.toml", "[billing]\nlate_limit = \"soon\"\n[clickhouse]\npassword = \"hunter2\"\nuzer = \"x\"\n");
+    program.write(
+        "ledgerline.toml",
+        "[billing]\nlate_limit = \"soon\"\n[clickhouse]\npassword = \"hunter2\"\nuzer = \"x\"\n",
+    );
     let run = program.run("config check --format json");
     check(&run, 1);
     let faults: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    let keys: Vec<&str> = faults.as_array().unwrap().iter().map(|fault| fault["key"].as_str().unwrap()).collect();
+    let keys: Vec<&str> =
+        faults.as_array().unwrap().iter().map(|fault| fault["key"].as_str().unwrap()).collect();
     assert_eq!(keys, ["clickhouse.uzer", "billing.late_limit"]);
     assert!(!format!("{}{}", run.stdout, run.stderr).contains("hunter2"));
     let refused = program.run("prices list");

@@ -155,7 +155,8 @@ impl SettleTask {
     }
 
     fn report(&self, pass: &PassSummary) {
-        let settled: SettledPositions = self.settler.settled().iter().map(|(id, seq)| (id.bytes(), *seq)).collect();
+        let settled: SettledPositions =
+            self.settler.settled().iter().map(|(id, seq)| (id.bytes(), *seq)).collect();
         self.settled.send_if_modified(|known| {
             let moved = *known != settled;
             *known = settled;

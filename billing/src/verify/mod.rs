@@ -215,7 +215,7 @@ async fn check_closed(
             }
         };
         for issued in invoice::issued(database, period).await? {
-            if !drafts.iter().any(|draft| *draft == issued.draft) {
+            if !drafts.contains(&issued.draft) {
                 let what = format!("invoice {} is not what the entries of {period} add up to", issued.number);
                 findings.push(Finding { invariant: "I5 closed", what });
             }

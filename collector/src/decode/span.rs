@@ -153,7 +153,7 @@ fn usage(
     observation.response_model =
         findings.response_model.get().map(Cow::as_ref).or(recorded.model.as_deref()).and_then(naming::model);
     if call {
-        let requested = needs_request(&observation).then(|| findings.requested()).unwrap_or_default();
+        let requested = if needs_request(&observation) { findings.requested() } else { Default::default() };
         if observation.request_model.is_none() {
             observation.request_model = requested.model.as_deref().and_then(naming::model);
         }

@@ -17,11 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-pub use exception::Exception;
 pub(crate) use exception::ErrorCode;
+pub use exception::Exception;
 
 use crate::ffi::{self, Api, Parameters, RawConnection};
 use crate::library::{Library, LibraryNotFound};
+use crate::sql::quote_name;
 
 /// What the engine is started with.
 #[derive(Debug, Clone)]
@@ -157,7 +158,8 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Settings every connection starts with. `async_insert` is on by default in the engine, but an insert that was
 /// answered must be in the table; `implicit_select` and the introspection functions are off on a server too.
-const CONNECTION_SETTINGS: [&str; 3] = ["--async_insert=0", "--implicit_select=0", "--allow_introspection_functions=0"];
+const CONNECTION_SETTINGS: [&str; 3] =
+    ["--async_insert=0", "--implicit_select=0", "--allow_introspection_functions=0"];
 
 impl Engine {
     /// Starts the engine on `config.data_dir`. Takes 0.1 to 0.2 s; blocks.
@@ -287,13 +289,16 @@ impl Shared {
     fn close(&self, timeout: Duration) -> usize {
         let deadline = Instant::now() + timeout;
         let mut state = self.state();
-        let Some(keeper) = state.keeper.take() else { return 0 };
+        let Some(mut keeper) = state.keeper.take() else { return 0 };
         while state.open > 0 {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
             state = self.closed_one.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let open = state.open;
         drop(state);
+        if open == 0 {
+            detach_databases(&mut keeper);
+        }
         drop(keeper);
         if open == 0 {
             RUNNING.store(false, Ordering::Release);
@@ -335,6 +340,26 @@ impl Drop for Connection {
     }
 }
 
+/// Ends the background work of every table. The engine stops it too late by itself: a table that looks for parts to
+/// merge while the engine goes down has been seen to crash the process. A detached database is back at the next start.
+fn detach_databases(keeper: &mut RawConnection) {
+    let own = "SELECT name FROM system.databases WHERE engine != 'Memory'";
+    let names = match keeper.query(own, "JSONCompactColumns", &Parameters::new()) {
+        Ok(names) => names,
+        Err(error) => {
+            return tracing::warn!(%error, "the databases could not be listed before the engine stops");
+        }
+    };
+    let names: Vec<Vec<String>> = serde_json::from_slice(names.as_ref()).unwrap_or_default();
+    for name in names.into_iter().flatten() {
+        if let Err(error) =
+            keeper.query(&format!("DETACH DATABASE {}", quote_name(&name)), "Null", &Parameters::new())
+        {
+            tracing::warn!(%error, database = %name, "a database could not be detached before the engine stops");
+        }
+    }
+}
+
 extern "C" fn close_at_exit() {
     let shared = TO_CLOSE_AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
     if let Some(shared) = shared {
@@ -352,16 +377,21 @@ fn lock_data_dir(data_dir: &Path) -> Result<File, EngineError> {
     let path = data_dir.join("engine.lock");
     let failed = |source| EngineError::DataDir { path: path.clone(), source };
     fs::create_dir_all(data_dir).map_err(failed)?;
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(&path).unwrap_or_default();
-            return Err(EngineError::InUse { data_dir: data_dir.to_path_buf(), holder: holder.trim().to_owned() });
+            return Err(EngineError::InUse {
+                data_dir: data_dir.to_path_buf(),
+                holder: holder.trim().to_owned(),
+            });
         }
         Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
     }
     file.set_len(0).map_err(failed)?;
-    io::Write::write_all(&mut &file, format!("process {}\n", std::process::id()).as_bytes()).map_err(failed)?;
+    io::Write::write_all(&mut &file, format!("process {}\n", std::process::id()).as_bytes())
+        .map_err(failed)?;
     Ok(file)
 }

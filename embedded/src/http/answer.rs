@@ -16,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cancel::CancelGuard;
+use super::connection::CutSwitch;
 use super::encode::{Encoder, Encoding};
 use crate::engine::{ErrorCode, Exception};
 
@@ -82,7 +83,16 @@ impl AnswerWriter {
         insert(&mut headers, "x-clickhouse-timezone", &facts.timezone);
         insert(&mut headers, "x-clickhouse-exception-tag", &exception_tag);
         let held = VecDeque::new();
-        Ok(Self { facts, start: Some(start), pieces: None, held, held_bytes: 0, encoder, headers, exception_tag })
+        Ok(Self {
+            facts,
+            start: Some(start),
+            pieces: None,
+            held,
+            held_bytes: 0,
+            encoder,
+            headers,
+            exception_tag,
+        })
     }
 
     /// Names the format of the rows.
@@ -104,7 +114,11 @@ impl AnswerWriter {
         self.held.push_back(packed);
         if self.facts.hold_all {
             let held_bytes_max = self.facts.held_bytes_max;
-            return if self.held_bytes <= held_bytes_max { Ok(()) } else { Err(WriteError::TooLarge { held_bytes_max }) };
+            return if self.held_bytes <= held_bytes_max {
+                Ok(())
+            } else {
+                Err(WriteError::TooLarge { held_bytes_max })
+            };
         }
         if self.held_bytes > HELD_BYTES { Ok(self.begin()?) } else { Ok(()) }
     }
@@ -200,7 +214,9 @@ impl WriteError {
     pub(crate) fn exception(&self) -> Exception {
         match self {
             Self::Gone => Exception::new(ErrorCode::QueryWasCancelled, "The client went away"),
-            Self::Encode(error) => Exception::new(ErrorCode::CannotDecompress, format!("Cannot pack the answer: {error}")),
+            Self::Encode(error) => {
+                Exception::new(ErrorCode::CannotDecompress, format!("Cannot pack the answer: {error}"))
+            }
             Self::TooLarge { held_bytes_max } => Exception::new(
                 ErrorCode::TooManyRowsOrBytes,
                 format!(
@@ -254,8 +270,8 @@ pub(crate) fn error_response(
 fn status_of(code: u32) -> StatusCode {
     match code {
         // Text, values and statements that cannot be read.
-        6 | 8 | 15 | 25 | 26 | 27 | 36 | 37 | 38 | 41 | 44 | 53 | 62 | 72 | 117 | 123 | 167 | 168 | 223 | 321 | 376
-        | 427 | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
+        6 | 8 | 15 | 25 | 26 | 27 | 36 | 37 | 38 | 41 | 44 | 53 | 62 | 72 | 117 | 123 | 167 | 168 | 223
+        | 321 | 376 | 427 | 441 | 675 | 676 => StatusCode::BAD_REQUEST,
         // Names that do not exist.
         46 | 47 | 50 | 56 | 60 | 63 | 73 | 78 | 81 | 115 | 152 | 336 | 511 => StatusCode::NOT_FOUND,
         // Users and rights.
@@ -287,13 +303,12 @@ pub(crate) struct AnswerBody {
     source: Source,
     /// Cancels the statement when the connection drops the body before its end.
     guard: Option<CancelGuard>,
+    cut: CutSwitch,
 }
 
 enum Source {
     Whole { pieces: VecDeque<Bytes>, bytes: u64 },
     Stream { pieces: mpsc::Receiver<Piece> },
-    /// The last bytes are being flushed; then the connection is cut.
-    Cutting,
     Ended,
 }
 
@@ -301,15 +316,17 @@ impl AnswerBody {
     /// A body that is all there.
     pub(crate) fn whole(pieces: VecDeque<Bytes>) -> Self {
         let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { source: Source::Whole { pieces, bytes }, guard: None }
+        Self { source: Source::Whole { pieces, bytes }, guard: None, cut: CutSwitch::default() }
     }
 
     fn stream(pieces: mpsc::Receiver<Piece>) -> Self {
-        Self { source: Source::Stream { pieces }, guard: None }
+        Self { source: Source::Stream { pieces }, guard: None, cut: CutSwitch::default() }
     }
 
-    pub(crate) fn guarded(mut self, guard: CancelGuard) -> Self {
+    /// Ties the body to its statement and to the connection it is sent over.
+    pub(crate) fn tied_to(mut self, guard: CancelGuard, cut: CutSwitch) -> Self {
         self.guard = Some(guard);
+        self.cut = cut;
         self
     }
 }
@@ -324,10 +341,6 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.source {
             Source::Ended => Poll::Ready(None),
-            Source::Cutting => {
-                self.source = Source::Ended;
-                Poll::Ready(Some(Err(io::Error::other("the statement failed after part of its answer was sent"))))
-            }
             Source::Whole { pieces, bytes } => match pieces.pop_front() {
                 Some(piece) => {
                     *bytes -= piece.len() as u64;
@@ -339,9 +352,8 @@ impl Body for AnswerBody {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(Piece::Data(data))) => Poll::Ready(Some(Ok(Frame::data(data)))),
                 Poll::Ready(Some(Piece::Cut)) => {
-                    // Waiting once lets the connection flush what came before the cut.
-                    self.source = Source::Cutting;
-                    context.waker().wake_by_ref();
+                    // Never ends: the connection cuts itself once it has flushed what came before.
+                    self.cut.pull();
                     Poll::Pending
                 }
                 Poll::Ready(None) => {

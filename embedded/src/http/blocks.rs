@@ -38,11 +38,10 @@ impl<R: Read> BlockReader<R> {
             return Ok(false);
         }
         let (checksum, header) = prefix.split_at(CHECKSUM_SIZE);
-        let sizes = [&header[1..5], &header[5..9]].map(|bytes| {
-            u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize
-        });
+        let sizes = [&header[1..5], &header[5..9]]
+            .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")) as usize);
         let [compressed_size, raw_size] = sizes;
-        if compressed_size < HEADER_SIZE || compressed_size > BLOCK_BYTES_MAX || raw_size > BLOCK_BYTES_MAX {
+        if !(HEADER_SIZE..=BLOCK_BYTES_MAX).contains(&compressed_size) || raw_size > BLOCK_BYTES_MAX {
             return Err(invalid("compressed block states an impossible size"));
         }
         let mut compressed = header.to_vec();

@@ -4,6 +4,7 @@
 //! early, is too large or is damaged is an error at the reader, never a short read taken for the end.
 
 use std::io::{self, Cursor, Read};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
@@ -14,10 +15,15 @@ use tokio::sync::mpsc;
 
 use super::blocks::BlockReader;
 use super::request::Request;
+use super::values::SecondStatement;
 use crate::engine::{ErrorCode, Exception};
 
 /// Chunks of a body that may wait for the engine.
 const CHUNKS_IN_FLIGHT: usize = 4;
+
+/// How much of an unwanted body is read on, and for how long.
+const DRAINED_BYTES_MAX: usize = 64 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A piece of a body on its way to the reader. The channel closing without `End` means that the client is gone.
 enum Piece {
@@ -27,8 +33,8 @@ enum Piece {
 }
 
 /// The sending half: moves what the client sends into the channel.
-pub(crate) struct BodyPump {
-    incoming: Incoming,
+pub(crate) struct BodyPump<'body> {
+    incoming: &'body mut Incoming,
     pieces: mpsc::Sender<Piece>,
     bytes_max: u64,
 }
@@ -41,15 +47,15 @@ pub(crate) struct BodyReader {
 }
 
 /// A body of at most `bytes_max` bytes as sent.
-pub(crate) fn pipe(incoming: Incoming, bytes_max: u64) -> (BodyPump, BodyReader) {
+pub(crate) fn pipe(incoming: &mut Incoming, bytes_max: u64) -> (BodyPump<'_>, BodyReader) {
     let (pieces, received) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let reader = BodyReader { pieces: received, current: Bytes::new(), ended: false };
     (BodyPump { incoming, pieces, bytes_max }, reader)
 }
 
-impl BodyPump {
+impl BodyPump<'_> {
     /// Runs until the body has ended, failed, or is no longer wanted.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         let mut bytes = 0_u64;
         loop {
             let piece = match self.incoming.frame().await {
@@ -66,8 +72,11 @@ impl BodyPump {
                 Piece::Data(data) => {
                     bytes += data.len() as u64;
                     let too_large = bytes > self.bytes_max;
-                    let piece =
-                        if too_large { Piece::TooLarge { bytes_max: self.bytes_max } } else { Piece::Data(data) };
+                    let piece = if too_large {
+                        Piece::TooLarge { bytes_max: self.bytes_max }
+                    } else {
+                        Piece::Data(data)
+                    };
                     (piece, too_large)
                 }
                 end => (end, true),
@@ -109,7 +118,11 @@ pub(crate) type Decoded = Box<dyn Read + Send>;
 pub(crate) enum Body {
     /// No body, or one that was read already.
     Empty,
-    Packed { body: BodyReader, packing: Packing, native_blocks: bool },
+    Packed {
+        body: BodyReader,
+        packing: Packing,
+        native_blocks: bool,
+    },
 }
 
 /// How a body is packed as a whole.
@@ -125,7 +138,8 @@ pub(crate) enum Packing {
 impl Packing {
     /// Reads `Content-Encoding`.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Exception> {
-        let name = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+        let name =
+            headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
         match name.to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Plain),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
@@ -153,7 +167,9 @@ impl Body {
             Packing::Gzip => Box::new(flate2::read::MultiGzDecoder::new(body)),
             Packing::Deflate => Box::new(flate2::read::ZlibDecoder::new(body)),
             Packing::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(body)),
-            Packing::Zstd => Box::new(zstd::stream::read::Decoder::new(body).map_err(|error| exception(&error))?),
+            Packing::Zstd => {
+                Box::new(zstd::stream::read::Decoder::new(body).map_err(|error| exception(&error))?)
+            }
         };
         Ok(if native_blocks { Box::new(BlockReader::new(plain)) } else { plain })
     }
@@ -169,6 +185,9 @@ pub(crate) fn exception(error: &io::Error) -> Exception {
     if let Some(too_large) = error.get_ref().and_then(|inner| inner.downcast_ref::<TooLarge>()) {
         return Exception::new(ErrorCode::QueryIsTooLarge, too_large);
     }
+    if let Some(second) = error.get_ref().and_then(|inner| inner.downcast_ref::<SecondStatement>()) {
+        return Exception::new(ErrorCode::SyntaxError, second);
+    }
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
             Exception::new(ErrorCode::CannotReadAllData, format!("The request body ended early: {error}"))
@@ -178,9 +197,24 @@ pub(crate) fn exception(error: &io::Error) -> Exception {
     }
 }
 
+/// Reads on what nobody wants any more, within bounds: a client that is still sending reads its answer only afterwards.
+pub(crate) async fn drain(mut incoming: Incoming) {
+    let read_on = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = incoming.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DRAINED_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // Whatever is left when the time is up is cut off with the connection.
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, read_on).await;
+}
+
 /// Reads a multipart form into the request: the statement and its parameters, as some clients send them.
 pub(crate) async fn read_form(
-    incoming: Incoming,
+    incoming: &mut Incoming,
     boundary: String,
     bytes_max: usize,
     request: &mut Request,
@@ -193,12 +227,15 @@ pub(crate) async fn read_form(
         multer::Error::StreamSizeExceeded { limit } => {
             Exception::new(ErrorCode::QueryIsTooLarge, TooLarge { bytes_max: limit })
         }
-        error => Exception::new(ErrorCode::BadArguments, format!("The multipart form cannot be read: {error}")),
+        error => {
+            Exception::new(ErrorCode::BadArguments, format!("The multipart form cannot be read: {error}"))
+        }
     };
     while let Some(field) = form.next_field().await.map_err(unreadable)? {
         let name = field.name().unwrap_or_default().to_owned();
         if field.file_name().is_some() {
-            let message = format!("External tables are not available here (part '{name}'); use a temporary table");
+            let message =
+                format!("External tables are not available here (part '{name}'); use a temporary table");
             return Err(Exception::new(ErrorCode::NotImplemented, message));
         }
         let value = field.text().await.map_err(unreadable)?;

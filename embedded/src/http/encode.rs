@@ -39,7 +39,9 @@ impl Encoding {
     fn named(item: &str) -> Option<Self> {
         let mut parts = item.split(';').map(str::trim);
         let name = parts.next()?;
-        if parts.any(|parameter| matches!(parameter.replace(' ', "").as_str(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")) {
+        if parts.any(|parameter| {
+            matches!(parameter.replace(' ', "").as_str(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+        }) {
             return None;
         }
         match name.to_ascii_lowercase().as_str() {

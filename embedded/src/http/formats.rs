@@ -41,17 +41,38 @@ pub(crate) enum Header {
     /// So many lines of CSV, where a quoted name may contain a line end.
     CsvLines(usize),
     /// A count and so many length-prefixed strings a column.
-    Binary { strings_per_column: usize },
+    Binary {
+        strings_per_column: usize,
+    },
 }
 
 /// The header of a format that can be sent in pieces; `None` for a format that must be made whole.
 pub(crate) fn streamable(format: &str) -> Option<Header> {
     let header = match format {
-        "TabSeparated" | "TSV" | "TabSeparatedRaw" | "TSVRaw" | "Raw" | "TSKV" | "CSV" | "JSONEachRow" | "JSONLines"
-        | "NDJSON" | "JSONStringsEachRow" | "JSONCompactEachRow" | "JSONCompactStringsEachRow" | "RowBinary"
-        | "Native" | "MsgPack" | "LineAsString" => Header::None,
-        "TabSeparatedWithNames" | "TSVWithNames" | "TabSeparatedRawWithNames" | "TSVRawWithNames" | "RawWithNames"
-        | "JSONCompactEachRowWithNames" | "JSONCompactStringsEachRowWithNames" => Header::Lines(1),
+        "TabSeparated"
+        | "TSV"
+        | "TabSeparatedRaw"
+        | "TSVRaw"
+        | "Raw"
+        | "TSKV"
+        | "CSV"
+        | "JSONEachRow"
+        | "JSONLines"
+        | "NDJSON"
+        | "JSONStringsEachRow"
+        | "JSONCompactEachRow"
+        | "JSONCompactStringsEachRow"
+        | "RowBinary"
+        | "Native"
+        | "MsgPack"
+        | "LineAsString" => Header::None,
+        "TabSeparatedWithNames"
+        | "TSVWithNames"
+        | "TabSeparatedRawWithNames"
+        | "TSVRawWithNames"
+        | "RawWithNames"
+        | "JSONCompactEachRowWithNames"
+        | "JSONCompactStringsEachRowWithNames" => Header::Lines(1),
         "TabSeparatedWithNamesAndTypes"
         | "TSVWithNamesAndTypes"
         | "TabSeparatedRawWithNamesAndTypes"
@@ -148,7 +169,9 @@ mod tests {
 
     #[test]
     fn documents_are_not_streamed() {
-        for format in ["JSON", "JSONCompact", "Parquet", "Pretty", "XML", "Values", "Vertical", "Arrow", "Unheard"] {
+        for format in
+            ["JSON", "JSONCompact", "Parquet", "Pretty", "XML", "Values", "Vertical", "Arrow", "Unheard"]
+        {
             assert_eq!(streamable(format), None, "{format}");
         }
     }

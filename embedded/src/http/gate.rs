@@ -20,7 +20,9 @@ pub(crate) struct Gate {
 /// Why a request is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Foreign {
-    #[error("the Host header names no address of this server; add the name to the allowed hosts if it is one")]
+    #[error(
+        "the Host header names no address of this server; add the name to the allowed hosts if it is one"
+    )]
     Host,
     #[error("the Origin header names a foreign web page; requests of web pages are not served")]
     Origin,
@@ -50,7 +52,8 @@ impl Gate {
             // A name can be pointed at an address, an address cannot; bound to all interfaces, any address is ours.
             return address.is_loopback() || address == self.bound || self.bound.is_unspecified();
         }
-        bare.eq_ignore_ascii_case("localhost") || self.extra.iter().any(|extra| extra.eq_ignore_ascii_case(bare))
+        bare.eq_ignore_ascii_case("localhost")
+            || self.extra.iter().any(|extra| extra.eq_ignore_ascii_case(bare))
     }
 }
 
@@ -71,10 +74,19 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_served() {
-        for host in ["localhost:8123", "LOCALHOST", "127.0.0.1:8123", "127.0.0.2", "[::1]:9", "host.docker.internal:1"] {
+        for host in [
+            "localhost:8123",
+            "LOCALHOST",
+            "127.0.0.1:8123",
+            "127.0.0.2",
+            "[::1]:9",
+            "host.docker.internal:1",
+        ] {
             assert_eq!(check(Some(host), None), Ok(()), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:8123", "192.0.2.1:8123", "127.0.0.1.evil.example", "a b"] {
+        for host in
+            ["evil.example", "localhost.evil.example:8123", "192.0.2.1:8123", "127.0.0.1.evil.example", "a b"]
+        {
             assert_eq!(check(Some(host), None), Err(Foreign::Host), "{host}");
         }
         assert_eq!(check(None, None), Err(Foreign::Host));

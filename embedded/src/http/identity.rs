@@ -51,7 +51,8 @@ pub(crate) fn identify(
 }
 
 fn given(request: &Request, headers: &HeaderMap) -> Result<Option<(String, String)>, Exception> {
-    let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let header =
+        |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let own_headers = match (header("x-clickhouse-user"), header("x-clickhouse-key")) {
         (None, None) => None,
         (user, key) => Some((user.unwrap_or_default(), key.unwrap_or_default())),
@@ -112,10 +113,13 @@ mod tests {
 
     #[test]
     fn wrong_passwords_and_unknown_users_are_refused_alike() {
-        for uri in ["/?user=ledgerline&password=wrong", "/?user=ledgerline", "/?user=other", "/?password=secret"] {
+        for uri in
+            ["/?user=ledgerline&password=wrong", "/?user=ledgerline", "/?user=other", "/?password=secret"]
+        {
             assert_eq!(ask(&[], uri, true), Err(516), "{uri}");
         }
-        for uri in ["/?user=default&password=x", "/?user=reader&password=x", "/?user=default&password=secret"] {
+        for uri in ["/?user=default&password=x", "/?user=reader&password=x", "/?user=default&password=secret"]
+        {
             assert_eq!(ask(&[], uri, true), Err(516), "{uri}");
         }
         assert_eq!(ask(&[("authorization", "Bearer secret")], "/", true), Err(516));

@@ -10,6 +10,7 @@ mod answer;
 mod blocks;
 mod body;
 mod cancel;
+mod connection;
 mod encode;
 mod formats;
 mod gate;
@@ -22,6 +23,7 @@ mod serve;
 mod session;
 mod settings;
 mod statement_text;
+mod values;
 
 pub use reader::ReaderLimits;
 pub use serve::{FrontConfig, FrontError, HttpFront};

@@ -111,8 +111,22 @@ const SYSTEM_TABLES: &[&str] = &[
 
 /// What `SHOW` may show.
 const SHOWN: &[&str] = &[
-    "CHANGED", "COLUMNS", "CREATE", "DATABASES", "ENGINES", "EXTENDED", "FIELDS", "FULL", "FUNCTIONS", "INDEX", "INDEXES",
-    "INDICES", "KEYS", "SETTING", "SETTINGS", "TABLES",
+    "CHANGED",
+    "COLUMNS",
+    "CREATE",
+    "DATABASES",
+    "ENGINES",
+    "EXTENDED",
+    "FIELDS",
+    "FULL",
+    "FUNCTIONS",
+    "INDEX",
+    "INDEXES",
+    "INDICES",
+    "KEYS",
+    "SETTING",
+    "SETTINGS",
+    "TABLES",
 ];
 
 /// Settings the reader may choose: how results are written and how much is read at once.
@@ -159,8 +173,10 @@ impl ReaderPolicy {
         };
         let lower = |name: &str| name.to_ascii_lowercase();
         let table_functions = names("table_functions")?;
-        let table_functions =
-            table_functions.iter().filter(|name| !TABLE_FUNCTIONS.contains(&name.as_str())).map(|name| lower(name));
+        let table_functions = table_functions
+            .iter()
+            .filter(|name| !TABLE_FUNCTIONS.contains(&name.as_str()))
+            .map(|name| lower(name));
         let functions = names("functions")?;
         let in_family = |name: &String| REFUSED_FAMILIES.iter().any(|family| name.starts_with(family));
         let functions = functions.iter().map(|name| lower(name)).filter(in_family);
@@ -192,8 +208,14 @@ impl ReaderPolicy {
             if name == "max_execution_time" {
                 execution_s = self.shorter(value);
             } else if name == "max_memory_usage" {
-                memory_bytes = value.parse().ok().filter(|bytes| (1..memory_bytes).contains(bytes)).unwrap_or(memory_bytes);
-            } else if SETTINGS.contains(&name) || SETTING_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+                memory_bytes = value
+                    .parse()
+                    .ok()
+                    .filter(|bytes| (1..memory_bytes).contains(bytes))
+                    .unwrap_or(memory_bytes);
+            } else if SETTINGS.contains(&name)
+                || SETTING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            {
                 settings.push((name.to_owned(), value.clone()));
             } else if !is_ignored(name) {
                 let message = format!(
@@ -222,7 +244,11 @@ impl ReaderPolicy {
     }
 
     /// Refuses what the reader may not run. `databases` are those there are.
-    pub(crate) fn check(&self, statement: &Statement<'_>, databases: &HashSet<String>) -> Result<(), Exception> {
+    pub(crate) fn check(
+        &self,
+        statement: &Statement<'_>,
+        databases: &HashSet<String>,
+    ) -> Result<(), Exception> {
         let tokens = &statement.tokens;
         match statement.kind {
             Kind::Empty | Kind::Select => {}

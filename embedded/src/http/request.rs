@@ -104,7 +104,10 @@ impl Request {
             "wait_end_of_query" | "http_wait_end_of_query" => self.wait_end_of_query = is_on(&value),
             "client_protocol_version" => self.client_revision = value.parse().unwrap_or(0),
             "role" => {
-                return Err(Exception::new(ErrorCode::UnknownRole, format!("There is no role `{value}` here")));
+                return Err(Exception::new(
+                    ErrorCode::UnknownRole,
+                    format!("There is no role `{value}` here"),
+                ));
             }
             _ if WITHOUT_EFFECT.contains(&name) => {}
             _ => match name.strip_prefix("param_") {
@@ -157,7 +160,8 @@ mod tests {
 
     #[test]
     fn parameters_are_sorted_into_query_parameters_and_settings() {
-        let uri = "/?query=SELECT+%7Bx%3AString%7D&param_x=a%26b&max_threads=2&database=d&compress=1&buffer_size=9";
+        let uri =
+            "/?query=SELECT+%7Bx%3AString%7D&param_x=a%26b&max_threads=2&database=d&compress=1&buffer_size=9";
         let request = read(uri).unwrap();
         assert_eq!(request.query, "SELECT {x:String}");
         assert_eq!(request.parameters, [("x".to_owned(), "a&b".to_owned())]);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{AnswerWriter, Summary, WriteError};
 use super::body::{self, Body, Decoded};
@@ -21,6 +22,7 @@ use super::request::Request;
 use super::session::Lease;
 use super::settings::{self, Applied};
 use super::statement_text::{self, StatementText};
+use super::values::ValuesData;
 use crate::engine::{Connection, Engine, ErrorCode, Exception};
 use crate::ffi::{Parameters, RawConnection};
 use crate::sql::{InsertData, Kind, Statement};
@@ -45,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) body: Body,
     pub(crate) lease: Option<Lease>,
     pub(crate) in_session: bool,
+    /// One of the statements that may run at once.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
     pub(crate) running: Arc<Running>,
 }
 
@@ -79,6 +83,7 @@ impl Job {
         let outcome = self.execute(&mut answer);
         // Free for the client's next request before it can see the end of this one.
         drop(self.lease.take());
+        drop(self.slot.take());
         self.running.finish();
         match outcome {
             Ok(mut summary) => {
@@ -94,7 +99,8 @@ impl Job {
     fn execute(&mut self, answer: &mut AnswerWriter) -> Result<Summary, Stop> {
         let body = std::mem::replace(&mut self.body, Body::Empty).open()?;
         let url_query = std::mem::take(&mut self.request.query);
-        let StatementText { sql, data } = statement_text::read(url_query, body, self.rules.statement_bytes_max)?;
+        let StatementText { sql, data } =
+            statement_text::read(url_query, body, self.rules.statement_bytes_max)?;
         let statement = Statement::read(&sql).map_err(|refusal| refusal.exception())?;
         match self.lease.take() {
             Some(mut lease) => {
@@ -191,13 +197,17 @@ impl Job {
             Identity::Owner => self.request.settings.clone(),
             Identity::Reader => self.rules.reader.settings(&self.request.settings)?,
         };
-        let comment = wanted.iter().rfind(|(name, _)| name == "log_comment").map(|(_, text)| format!("{text} "));
+        let comment =
+            wanted.iter().rfind(|(name, _)| name == "log_comment").map(|(_, text)| format!("{text} "));
         let marker = format!("{}{}", comment.unwrap_or_default(), self.running.marker());
         wanted.retain(|(name, _)| name != "log_comment");
         // Before `readonly`, which must stay last.
         wanted.insert(0, ("log_comment".to_owned(), marker));
         let asked = wanted.iter().any(|(name, _)| name == "max_result_bytes");
-        if !asked && matches!(statement.kind, Kind::Select | Kind::Inspect) && self.header(statement).is_none() {
+        if !asked
+            && matches!(statement.kind, Kind::Select | Kind::Inspect)
+            && self.header(statement).is_none()
+        {
             wanted.insert(1, ("max_result_bytes".to_owned(), self.rules.whole_result_bytes_max.to_string()));
         }
         Ok(wanted)
@@ -210,7 +220,8 @@ impl Job {
 
     /// The header of the pieces the result comes in; `None` when it must be made whole.
     fn header(&self, statement: &Statement<'_>) -> Option<Header> {
-        let in_text = statement.tokens.iter().any(|token| token.name().is_some_and(|name| needs_the_whole(&name)));
+        let in_text =
+            statement.tokens.iter().any(|token| token.name().is_some_and(|name| needs_the_whole(&name)));
         let in_settings = self.request.settings.iter().any(|(name, _)| needs_the_whole(name));
         if statement.kind != Kind::Select || in_text || in_settings {
             return None;
@@ -241,7 +252,9 @@ impl Job {
                 self.insert(connection, statement.sql, insert, data, parameters).map_err(Stop::Failed)
             }
             _ => match self.header(statement) {
-                Some(header) if !session_needs_the_whole(connection, self.in_session)? => self.stream(connection, statement, header, answer),
+                Some(header) if !session_needs_the_whole(connection, self.in_session)? => {
+                    self.stream(connection, statement, header, answer)
+                }
                 _ => self.whole(connection, statement, answer),
             },
         }
@@ -255,6 +268,9 @@ impl Job {
         mut data: Decoded,
         parameters: &Parameters,
     ) -> Result<Summary, Exception> {
+        if insert.format == "Values" {
+            data = Box::new(ValuesData::new(data));
+        }
         let mut stream = connection.insert(sql, insert.format, parameters)?;
         let mut piece = vec![0; INSERT_PIECE_BYTES];
         loop {
@@ -363,7 +379,8 @@ fn session_needs_the_whole(connection: &mut RawConnection, in_session: bool) -> 
     if !in_session {
         return Ok(false);
     }
-    let changed = connection.query("SELECT name FROM system.settings WHERE changed", "TSVRaw", &Parameters::new())?;
+    let changed =
+        connection.query("SELECT name FROM system.settings WHERE changed", "TSVRaw", &Parameters::new())?;
     Ok(String::from_utf8_lossy(changed.as_ref()).lines().any(needs_the_whole))
 }
 

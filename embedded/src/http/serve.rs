@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method, Request as HttpRequest, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +24,7 @@ use uuid::Uuid;
 use super::answer::{AnswerBody, AnswerWriter, Facts, error_response};
 use super::body::{self, Body, Packing};
 use super::cancel::Running;
+use super::connection::{Connection, CutSwitch};
 use super::encode::Encoding;
 use super::formats::Formats;
 use super::gate::Gate;
@@ -124,7 +126,11 @@ impl HttpFront {
     ///
     /// # Errors
     /// [`FrontError`] when the address cannot be had or the engine does not answer.
-    pub async fn bind(address: SocketAddr, engine: Arc<Engine>, config: FrontConfig) -> Result<Self, FrontError> {
+    pub async fn bind(
+        address: SocketAddr,
+        engine: Arc<Engine>,
+        config: FrontConfig,
+    ) -> Result<Self, FrontError> {
         let failed = |source| FrontError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -190,15 +196,23 @@ impl HttpFront {
     }
 }
 
-fn serve_connection(shared: &Arc<Shared>, connections: &GracefulShutdown, stream: TcpStream, peer: SocketAddr) {
+fn serve_connection(
+    shared: &Arc<Shared>,
+    connections: &GracefulShutdown,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
     // Answers are written in few large pieces; waiting to fill packets only adds delay.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
     let (cut, shared) = (shared.cut.clone(), Arc::clone(shared));
+    let switch = CutSwitch::default();
+    let stream = Connection::new(stream, switch.clone());
+    let client = Client { peer, switch };
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.handle(request, peer).await) }
+        let (shared, client) = (Arc::clone(&shared), client.clone());
+        async move { Ok::<_, Infallible>(shared.handle(request, &client).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -213,8 +227,15 @@ fn serve_connection(shared: &Arc<Shared>, connections: &GracefulShutdown, stream
     });
 }
 
+/// Who is at the other end of a connection, and the way to cut it.
+#[derive(Clone)]
+struct Client {
+    peer: SocketAddr,
+    switch: CutSwitch,
+}
+
 impl Shared {
-    async fn handle(&self, request: HttpRequest<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
+    async fn handle(&self, request: HttpRequest<Incoming>, client: &Client) -> Response<AnswerBody> {
         if let Err(foreign) = self.gate.check(request.headers()) {
             return plain(StatusCode::FORBIDDEN, format!("{foreign}\n"));
         }
@@ -224,35 +245,42 @@ impl Shared {
             (&Method::GET | &Method::HEAD, "/ping") => plain(StatusCode::OK, "Ok.\n"),
             (&Method::GET | &Method::HEAD, "/replicas_status") => plain(StatusCode::OK, "Ok.\n"),
             (&Method::GET | &Method::HEAD, "/") if !is_statement => plain(StatusCode::OK, "Ok.\n"),
-            (&Method::GET | &Method::HEAD | &Method::POST, "/") => self.statement(request, peer).await,
+            (&Method::GET | &Method::HEAD | &Method::POST, "/") => self.statement(request, client).await,
             (_, "/") => plain(StatusCode::METHOD_NOT_ALLOWED, "the methods here are GET, HEAD and POST\n"),
-            _ => plain(StatusCode::NOT_FOUND, format!("there is no resource {path} here; statements are sent to /\n")),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                format!("there is no resource {path} here; statements are sent to /\n"),
+            ),
         }
     }
 
-    async fn statement(&self, http_request: HttpRequest<Incoming>, peer: SocketAddr) -> Response<AnswerBody> {
-        let (parts, incoming) = http_request.into_parts();
+    async fn statement(&self, request: HttpRequest<Incoming>, client: &Client) -> Response<AnswerBody> {
+        let (head, mut incoming) = request.into_parts();
         let mut encoding = Encoding::Identity;
-        match self.prepare(&parts.method, &parts.uri, &parts.headers, incoming, peer, &mut encoding).await {
+        let outcome = self.run(&head, &mut incoming, client, &mut encoding).await;
+        if !incoming.is_end_stream() {
+            tokio::spawn(body::drain(incoming));
+        }
+        match outcome {
             Ok(response) => response,
             Err(exception) => error_response(exception.code(), format!("{exception}\n"), encoding, None),
         }
     }
 
-    async fn prepare(
+    async fn run(
         &self,
-        method: &Method,
-        uri: &http::Uri,
-        headers: &HeaderMap,
-        incoming: Incoming,
-        peer: SocketAddr,
+        head: &http::request::Parts,
+        incoming: &mut Incoming,
+        client: &Client,
         encoding: &mut Encoding,
     ) -> Result<Response<AnswerBody>, Exception> {
-        let mut request = Request::read(uri, headers)?;
+        let headers = &head.headers;
+        let mut request = Request::read(&head.uri, headers)?;
         *encoding = Encoding::choose(request.compress, request.http_compression, headers);
-        let reader_allowed = self.config.reader && peer.ip().to_canonical().is_loopback();
+        let reader_allowed = self.config.reader && client.peer.ip().to_canonical().is_loopback();
         let identity = identify(&request, headers, &self.config.owner, reader_allowed)?;
-        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let bytes_max = self.config.body_bytes_max;
         if announced.is_some_and(|bytes| bytes > bytes_max) {
             return Err(Exception::new(ErrorCode::QueryIsTooLarge, body::TooLarge { bytes_max }));
@@ -292,28 +320,28 @@ impl Shared {
             rules: Arc::clone(&self.rules),
             identity,
             request,
-            may_write: method == Method::POST,
+            may_write: head.method == Method::POST,
             body,
             in_session: lease.is_some(),
+            slot: Some(slot),
             lease,
             running: Arc::clone(&running),
         };
         let guard = running.guard();
-        self.jobs.spawn_blocking(move || {
-            job.run(answer);
-            drop(slot);
-        });
+        self.jobs.spawn_blocking(move || job.run(answer));
         let response = await_answer(pump, started).await;
         match response {
-            Ok(response) => Ok(response.map(|body| body.guarded(guard))),
-            Err(_) => Err(Exception::new(ErrorCode::Aborted, "the statement's thread ended without an answer")),
+            Ok(response) => Ok(response.map(|body| body.tied_to(guard, client.switch.clone()))),
+            Err(_) => {
+                Err(Exception::new(ErrorCode::Aborted, "the statement's thread ended without an answer"))
+            }
         }
     }
 }
 
 /// Moves the body to the statement's thread until there is an answer.
 async fn await_answer(
-    pump: Option<body::BodyPump>,
+    pump: Option<body::BodyPump<'_>>,
     mut started: oneshot::Receiver<Response<AnswerBody>>,
 ) -> Result<Response<AnswerBody>, oneshot::error::RecvError> {
     if let Some(pump) = pump {

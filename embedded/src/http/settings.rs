@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::engine::{ErrorCode, Exception};
 use crate::ffi::{Parameters, RawConnection};
+use crate::sql::{quote_name, quote_text};
 
 /// Makes settings, all or none.
 pub(crate) fn apply(connection: &mut RawConnection, settings: &[(String, String)]) -> Result<(), Exception> {
@@ -14,14 +15,14 @@ pub(crate) fn apply(connection: &mut RawConnection, settings: &[(String, String)
     for (index, (name, value)) in settings.iter().enumerate() {
         let separator = if index == 0 { "" } else { ", " };
         // Writing to a string cannot fail.
-        let _ = write!(sql, "{separator}{} = {}", setting_name(name)?, quote(value, '\''));
+        let _ = write!(sql, "{separator}{} = {}", setting_name(name)?, quote_text(value));
     }
     connection.query(&sql, "Null", &Parameters::new()).map(drop)
 }
 
 /// Makes a database the current one.
 pub(crate) fn use_database(connection: &mut RawConnection, name: &str) -> Result<(), Exception> {
-    connection.query(&format!("USE {}", quote(name, '`')), "Null", &Parameters::new()).map(drop)
+    connection.query(&format!("USE {}", quote_name(name)), "Null", &Parameters::new()).map(drop)
 }
 
 /// What a request changed on a session's connection, and how it was before.
@@ -74,32 +75,16 @@ fn setting_name(name: &str) -> Result<&str, Exception> {
     if !name.is_empty() && name.bytes().all(is_plain) && !name.as_bytes()[0].is_ascii_digit() {
         Ok(name)
     } else {
-        Err(Exception::new(ErrorCode::UnknownSetting, format!("Setting {name} is neither a builtin setting nor started with a known prefix")))
+        Err(Exception::new(
+            ErrorCode::UnknownSetting,
+            format!("Setting {name} is neither a builtin setting nor started with a known prefix"),
+        ))
     }
-}
-
-fn quote(text: &str, quote: char) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push(quote);
-    for character in text.chars() {
-        if character == quote || character == '\\' {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted.push(quote);
-    quoted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_cannot_leave_their_quotes() {
-        assert_eq!(quote(r"a'b\", '\''), r"'a\'b\\'");
-        assert_eq!(quote("a`b", '`'), r"`a\`b`");
-    }
 
     #[test]
     fn names_that_are_not_names_are_refused() {

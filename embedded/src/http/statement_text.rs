@@ -20,11 +20,16 @@ pub(crate) struct StatementText {
 }
 
 /// Reads the statement of a request.
-pub(crate) fn read(url_query: String, mut rest: Decoded, bytes_max: usize) -> Result<StatementText, Exception> {
+pub(crate) fn read(
+    url_query: String,
+    mut rest: Decoded,
+    bytes_max: usize,
+) -> Result<StatementText, Exception> {
     if let Some(head) = insert_head(&url_query, true) {
         let (sql, inline) = url_query.split_at(head);
         let inline = inline.as_bytes().to_vec();
-        let data: Decoded = if inline.is_empty() { rest } else { Box::new(body::in_memory(inline).chain(rest)) };
+        let data: Decoded =
+            if inline.is_empty() { rest } else { Box::new(body::in_memory(inline).chain(rest)) };
         return Ok(StatementText { sql: sql.to_owned(), data: Some(data) });
     }
     let mut text = url_query.into_bytes();
@@ -34,7 +39,10 @@ pub(crate) fn read(url_query: String, mut rest: Decoded, bytes_max: usize) -> Re
     let mut wanted = HEAD_BYTES;
     loop {
         let size_before = text.len();
-        let read = (&mut rest).take(wanted as u64).read_to_end(&mut text).map_err(|error| body::exception(&error))?;
+        let read = (&mut rest)
+            .take(wanted as u64)
+            .read_to_end(&mut text)
+            .map_err(|error| body::exception(&error))?;
         let ended = read < wanted;
         let readable = readable(&text);
         if let Some(head) = insert_head(readable, ended || readable.len() < text.len()) {
@@ -46,7 +54,8 @@ pub(crate) fn read(url_query: String, mut rest: Decoded, bytes_max: usize) -> Re
             break;
         }
         if text.len() > bytes_max {
-            let message = format!("The statement is larger than {bytes_max} bytes; send rows as the data of an INSERT");
+            let message =
+                format!("The statement is larger than {bytes_max} bytes; send rows as the data of an INSERT");
             return Err(Exception::new(ErrorCode::QueryIsTooLarge, message));
         }
         wanted = text.len().max(size_before);
@@ -100,11 +109,20 @@ mod tests {
     #[test]
     fn data_follows_an_insert_wherever_it_stands() {
         let data = |bytes: &[u8]| Some(bytes.to_vec());
-        assert_eq!(split("INSERT INTO t FORMAT CSV", b"1\n"), ("INSERT INTO t FORMAT CSV".to_owned(), data(b"1\n")));
-        assert_eq!(split("INSERT INTO t FORMAT CSV 1", b",2"), ("INSERT INTO t FORMAT CSV ".to_owned(), data(b"1,2")));
+        assert_eq!(
+            split("INSERT INTO t FORMAT CSV", b"1\n"),
+            ("INSERT INTO t FORMAT CSV".to_owned(), data(b"1\n"))
+        );
+        assert_eq!(
+            split("INSERT INTO t FORMAT CSV 1", b",2"),
+            ("INSERT INTO t FORMAT CSV ".to_owned(), data(b"1,2"))
+        );
         let native = b"INSERT INTO t FORMAT Native\n\xff\x00;'";
         assert_eq!(split("", native), ("INSERT INTO t FORMAT Native\n".to_owned(), data(b"\xff\x00;'")));
-        assert_eq!(split("", b"INSERT INTO t VALUES (1)"), ("INSERT INTO t VALUES".to_owned(), data(b" (1)")));
+        assert_eq!(
+            split("", b"INSERT INTO t VALUES (1)"),
+            ("INSERT INTO t VALUES".to_owned(), data(b" (1)"))
+        );
         let both = ("INSERT INTO t\nFORMAT CSV\n".to_owned(), data(b"1"));
         assert_eq!(split("INSERT INTO t", b"FORMAT CSV\n1"), both);
     }

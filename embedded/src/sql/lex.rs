@@ -132,7 +132,9 @@ impl<'sql> Lexer<'sql> {
             b'`' => closed(TokenKind::QuotedName, quoted(bytes, b'`'), "back quoted name is not closed"),
             b';' => Ok((TokenKind::Semicolon, 1)),
             b'0'..=b'9' => Ok(number_or_word(bytes, self.previous == Previous::Dot)),
-            b'.' if second.is_some_and(|byte| byte.is_ascii_digit()) && self.previous != Previous::Operand => {
+            b'.' if second.is_some_and(|byte| byte.is_ascii_digit())
+                && self.previous != Previous::Operand =>
+            {
                 Ok((TokenKind::Number, fraction(bytes)))
             }
             b'x' | b'X' | b'b' | b'B' if second == Some(b'\'') => {
@@ -140,10 +142,16 @@ impl<'sql> Lexer<'sql> {
             }
             b'$' => Ok(dollar(rest)),
             _ if is_word_byte(first) => Ok((TokenKind::Word, word(bytes))),
-            b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',' | b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'!'
-            | b'<' | b'>' | b'?' | b':' | b'|' | b'@' | b'^' | b'&' | b'~' => Ok((TokenKind::Punctuation, 1)),
-            _ if rest.starts_with('‘') => closed(TokenKind::Text, until(rest, '’'), "quoted string is not closed"),
-            _ if rest.starts_with('“') => closed(TokenKind::QuotedName, until(rest, '”'), "quoted name is not closed"),
+            b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',' | b'.' | b'+' | b'-' | b'*' | b'/' | b'%'
+            | b'=' | b'!' | b'<' | b'>' | b'?' | b':' | b'|' | b'@' | b'^' | b'&' | b'~' => {
+                Ok((TokenKind::Punctuation, 1))
+            }
+            _ if rest.starts_with('‘') => {
+                closed(TokenKind::Text, until(rest, '’'), "quoted string is not closed")
+            }
+            _ if rest.starts_with('“') => {
+                closed(TokenKind::QuotedName, until(rest, '”'), "quoted name is not closed")
+            }
             _ if rest.starts_with('−') => Ok((TokenKind::Punctuation, '−'.len_utf8())),
             _ => Err(self.error("unrecognized token")),
         }
@@ -154,9 +162,9 @@ impl<'sql> Iterator for Lexer<'sql> {
     type Item = Result<Token<'sql>, LexError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let scanned = self.skip_white_space_and_comments().and_then(|()| {
-            if self.rest().is_empty() { Ok(None) } else { self.measure().map(Some) }
-        });
+        let scanned = self
+            .skip_white_space_and_comments()
+            .and_then(|()| if self.rest().is_empty() { Ok(None) } else { self.measure().map(Some) });
         let (kind, size) = match scanned {
             Ok(found) => found?,
             Err(error) => {
@@ -179,7 +187,8 @@ impl<'sql> Iterator for Lexer<'sql> {
 
 fn is_white_space(character: char) -> bool {
     // ClickHouse also skips these marks, which Unicode does not count as white space.
-    character.is_whitespace() || matches!(character, '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
+    character.is_whitespace()
+        || matches!(character, '\u{180e}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 fn is_word_byte(byte: u8) -> bool {
@@ -371,8 +380,14 @@ mod tests {
 
     #[test]
     fn names_are_read_through_their_quotes() {
-        let table =
-            [("a", "a"), ("`a``b`", "a`b"), (r"`a\`b`", "a`b"), ("\"a.b\"", "a.b"), ("“x”", "x"), ("SELECT", "SELECT")];
+        let table = [
+            ("a", "a"),
+            ("`a``b`", "a`b"),
+            (r"`a\`b`", "a`b"),
+            ("\"a.b\"", "a.b"),
+            ("“x”", "x"),
+            ("SELECT", "SELECT"),
+        ];
         for (sql, expected) in table {
             let token = Lexer::new(sql).next().unwrap().unwrap();
             assert_eq!(token.name().unwrap(), expected);

@@ -3,7 +3,9 @@
 //! What a statement *means* is the engine's business; its own parser is asked as well (`classify`).
 
 mod lex;
+mod quote;
 mod statement;
 
 pub(crate) use lex::{LexError, Lexer, Token, TokenKind};
+pub(crate) use quote::{quote_name, quote_text};
 pub(crate) use statement::{InsertData, Kind, Statement};

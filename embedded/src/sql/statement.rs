@@ -178,10 +178,15 @@ impl<'sql> Insert<'sql> {
                 break;
             }
             depth = depth_after(depth, &token);
-            let in_select = depth <= 1 && ["SELECT", "WITH", "FROM"].iter().any(|keyword| token.is_word(keyword));
+            let in_select =
+                depth <= 1 && ["SELECT", "WITH", "FROM"].iter().any(|keyword| token.is_word(keyword));
             // Names of columns and settings stand in the places these words could be mistaken for a clause.
-            let is_name = head.last().is_some_and(|previous| previous.is_punctuation(b',') || names_follow(previous));
-            if in_select && !is_name && (depth == 0 || head.last().is_some_and(|before| before.is_punctuation(b'('))) {
+            let is_name =
+                head.last().is_some_and(|previous| previous.is_punctuation(b',') || names_follow(previous));
+            if in_select
+                && !is_name
+                && (depth == 0 || head.last().is_some_and(|before| before.is_punctuation(b'(')))
+            {
                 return Ok(None);
             }
             if depth == 0 && !is_name && token.is_word("VALUES") {
@@ -208,7 +213,10 @@ impl<'sql> Insert<'sql> {
 
 /// Whether the word before makes the next word a name: `INTO format`, `TABLE values`, `db.format`.
 fn names_follow(previous: &Token<'_>) -> bool {
-    previous.is_word("INTO") || previous.is_word("TABLE") || previous.is_word("FUNCTION") || previous.is_punctuation(b'.')
+    previous.is_word("INTO")
+        || previous.is_word("TABLE")
+        || previous.is_word("FUNCTION")
+        || previous.is_punctuation(b'.')
 }
 
 /// Data starts behind the first line end after the format's name, or else behind the white space.
@@ -236,7 +244,14 @@ mod tests {
         for sql in ["SELECT 1; SELECT 2", "SELECT 1;;SELECT 2", "; SELECT 1 ; x", "SET a=1; SELECT 1"] {
             assert_eq!(Statement::read(sql), Err(Refusal::MultiStatement), "{sql}");
         }
-        for sql in ["SELECT 1;", "SELECT 1 ; ; -- done", ";SELECT 1", "SELECT ';'", "SELECT $$;$$", "SELECT 1 -- ; x"] {
+        for sql in [
+            "SELECT 1;",
+            "SELECT 1 ; ; -- done",
+            ";SELECT 1",
+            "SELECT ';'",
+            "SELECT $$;$$",
+            "SELECT 1 -- ; x",
+        ] {
             assert!(Statement::read(sql).is_ok(), "{sql}");
         }
     }
@@ -325,7 +340,12 @@ mod tests {
             ("INSERT INTO t FORMAT TSV 1\t2", "INSERT INTO t", "TSV", "1\t2"),
             ("INSERT INTO t FORMAT TSV \r\n\n1", "INSERT INTO t", "TSV", "\n1"),
             ("INSERT INTO t (a, `b;`) FORMAT RowBinary\n'", "INSERT INTO t (a, `b;`)", "RowBinary", "'"),
-            ("INSERT INTO d.t(format, values) VALUES (1,';')", "INSERT INTO d.t(format, values)", "Values", " (1,';')"),
+            (
+                "INSERT INTO d.t(format, values) VALUES (1,';')",
+                "INSERT INTO d.t(format, values)",
+                "Values",
+                " (1,';')",
+            ),
             ("insert into format values (1)", "insert into format", "Values", " (1)"),
             ("INSERT INTO d.values FORMAT CSV 1", "INSERT INTO d.values", "CSV", "1"),
             (

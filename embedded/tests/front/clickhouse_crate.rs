@@ -86,7 +86,8 @@ async fn two_hundred_thousand_rows_arrive_once() {
         client.query("SELECT count(), uniqExact(key) FROM everything").fetch_one().await.unwrap();
     assert_eq!((rows, keys), (200_000, 200_000));
     // Read back over several pieces, each with a header of its own in the engine's stream.
-    let mut cursor = client.query("SELECT ?fields FROM everything ORDER BY key DESC").fetch::<Everything>().unwrap();
+    let mut cursor =
+        client.query("SELECT ?fields FROM everything ORDER BY key DESC").fetch::<Everything>().unwrap();
     let mut read = 0;
     while let Some(found) = cursor.next().await.unwrap() {
         assert_eq!(found, row(read));

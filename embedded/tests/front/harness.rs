@@ -151,8 +151,3 @@ impl Answer {
         code
     }
 }
-
-/// The value of a setting on the engine, or anything else one row says.
-pub fn number(text: &str) -> u64 {
-    text.trim().parse().unwrap_or_else(|_| panic!("not a number: {text}"))
-}

@@ -92,7 +92,8 @@ async fn a_damaged_native_block_inserts_nothing() {
 #[tokio::test]
 async fn forms_carry_statement_and_parameters() {
     let front = Front::start("inserts_form").await;
-    let form = Form::new().text("query", "SELECT {x:String}, {n:UInt8}").text("param_x", "a'b").text("param_n", "7");
+    let form =
+        Form::new().text("query", "SELECT {x:String}, {n:UInt8}").text("param_x", "a'b").text("param_n", "7");
     assert_eq!(Answer::of(front.owner().multipart(form)).await.ok(), "a\\'b\t7\n");
     let external = Form::new().text("query", "SELECT 1").part("table", Part::text("1").file_name("table"));
     assert_eq!(Answer::of(front.owner().multipart(external)).await.code(), 48);

@@ -4,9 +4,13 @@ use crate::harness::{Answer, Front};
 
 #[tokio::test]
 async fn a_foreign_host_is_refused() {
-    let front = Front::with("origins_host", |config| config.allowed_hosts = vec!["grafana.internal".to_owned()]).await;
+    let front =
+        Front::with("origins_host", |config| config.allowed_hosts = vec!["grafana.internal".to_owned()])
+            .await;
     for host in ["evil.example", "evil.example:8123", "192.0.2.7"] {
-        for request in [front.owner().header("host", host).body("SELECT 1"), front.get("/ping").header("host", host)] {
+        for request in
+            [front.owner().header("host", host).body("SELECT 1"), front.get("/ping").header("host", host)]
+        {
             let answer = Answer::of(request).await;
             assert_eq!(answer.status.as_u16(), 403, "{host}");
             assert!(answer.text().contains("Host header"), "{}", answer.text());

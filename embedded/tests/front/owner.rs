@@ -25,8 +25,12 @@ async fn the_owner_proves_it_in_one_of_three_ways() {
 async fn nobody_runs_two_statements_in_one_request() {
     let front = Front::start("owner_multi").await;
     front.run("CREATE TABLE t (a UInt8) ENGINE = Memory").await;
-    for sql in ["SELECT 1; DROP TABLE t", "SELECT 1;;DROP TABLE t", "SELECT ';' /* ; */; DROP TABLE t", "DROP TABLE t; SELECT 1"]
-    {
+    for sql in [
+        "SELECT 1; DROP TABLE t",
+        "SELECT 1;;DROP TABLE t",
+        "SELECT ';' /* ; */; DROP TABLE t",
+        "DROP TABLE t; SELECT 1",
+    ] {
         assert_eq!(front.ask(sql).await.code(), 62, "{sql}");
         assert_eq!(front.read(sql).await.code(), 62, "{sql}");
     }
@@ -64,7 +68,12 @@ async fn the_method_get_only_reads() {
     };
     assert_eq!(get("SELECT count() FROM t").await.ok(), "0\n");
     assert_eq!(get("SELECT getSetting('max_threads') SETTINGS max_threads = 1").await.ok(), "1\n");
-    for sql in ["DROP TABLE t", "INSERT INTO t VALUES (1)", "INSERT INTO t SELECT 1", "INSERT INTO FUNCTION null('a UInt8') SELECT 1"] {
+    for sql in [
+        "DROP TABLE t",
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO t SELECT 1",
+        "INSERT INTO FUNCTION null('a UInt8') SELECT 1",
+    ] {
         let answer = get(sql).await;
         assert_eq!(answer.code(), 164, "{sql}");
     }
@@ -79,8 +88,12 @@ async fn a_request_without_a_database_uses_the_default_one() {
     let current = front.anyone().basic_auth(OWNER, Some(PASSWORD)).body("SELECT currentDatabase()");
     assert_eq!(Answer::of(current).await.ok(), "ledgerline\n");
     assert_eq!(front.run("SELECT currentDatabase()").await, "owner_database\n");
-    let fresh = Front::with("owner_fresh", |config| config.default_database = "not made yet".to_owned()).await;
-    let make = fresh.anyone().basic_auth(OWNER, Some(PASSWORD)).body("CREATE DATABASE `not made yet` ENGINE = Atomic");
+    let fresh =
+        Front::with("owner_fresh", |config| config.default_database = "not made yet".to_owned()).await;
+    let make = fresh
+        .anyone()
+        .basic_auth(OWNER, Some(PASSWORD))
+        .body("CREATE DATABASE `not made yet` ENGINE = Atomic");
     Answer::of(make).await.ok();
     let current = fresh.anyone().basic_auth(OWNER, Some(PASSWORD)).body("SELECT currentDatabase()");
     assert_eq!(Answer::of(current).await.ok(), "not made yet\n");

@@ -203,17 +203,25 @@ async fn formats_may_be_chosen_and_bounds_only_narrowed() {
     let ask = |name: &str, value: &str, sql: &str| {
         Answer::of(front.anyone().query(&[(name, value)]).body(sql.to_owned()))
     };
-    let quoted = ask("output_format_json_quote_64bit_integers", "1", "SELECT toUInt64(1) AS a FORMAT JSONEachRow").await;
+    let quoted =
+        ask("output_format_json_quote_64bit_integers", "1", "SELECT toUInt64(1) AS a FORMAT JSONEachRow")
+            .await;
     assert_eq!(quoted.ok(), "{\"a\":\"1\"}\n");
     let time = "SELECT getSetting('max_execution_time')";
     for (asked, given) in [("5", "5\n"), ("0.5", "0.5\n"), ("0", "30\n"), ("600", "30\n"), ("x", "30\n")] {
         assert_eq!(ask("max_execution_time", asked, time).await.ok(), given, "{asked}");
     }
-    assert_eq!(ask("max_memory_usage", "0", "SELECT getSetting('max_memory_usage')").await.ok(), "1073741824\n");
-    for harmless in ["readonly", "async_insert", "log_queries", "session_id", "send_progress_in_http_headers"] {
+    assert_eq!(
+        ask("max_memory_usage", "0", "SELECT getSetting('max_memory_usage')").await.ok(),
+        "1073741824\n"
+    );
+    for harmless in ["readonly", "async_insert", "log_queries", "session_id", "send_progress_in_http_headers"]
+    {
         assert_eq!(ask(harmless, "1", "SELECT getSetting('readonly')").await.ok(), "1\n", "{harmless}");
     }
-    for refused in ["max_server_memory_usage", "format_schema", "format_template_row", "allow_introspection_functions"] {
+    for refused in
+        ["max_server_memory_usage", "format_schema", "format_template_row", "allow_introspection_functions"]
+    {
         assert_eq!(ask(refused, "1", "SELECT 1").await.code(), 164, "{refused}");
     }
 }

@@ -29,8 +29,16 @@ async fn what_a_request_sets_is_gone_with_it() {
     let front = Front::start("sessions_settings").await;
     run(&front, "a", "SET max_threads = 3, output_format_json_quote_64bit_integers = 1").await;
     let once = session(&front, "a").query(&[("max_threads", "5"), ("session_timezone", "Asia/Tokyo")]);
-    assert_eq!(Answer::of(once.body("SELECT getSetting('max_threads'), timezone()")).await.ok(), "5\tAsia/Tokyo\n");
-    let after = run(&front, "a", "SELECT getSetting('max_threads'), timezone() = 'Asia/Tokyo', getSetting('log_comment')").await;
+    assert_eq!(
+        Answer::of(once.body("SELECT getSetting('max_threads'), timezone()")).await.ok(),
+        "5\tAsia/Tokyo\n"
+    );
+    let after = run(
+        &front,
+        "a",
+        "SELECT getSetting('max_threads'), timezone() = 'Asia/Tokyo', getSetting('log_comment')",
+    )
+    .await;
     assert!(after.starts_with("3\t0\t"), "{after}");
     let failing = session(&front, "a").query(&[("max_threads", "7"), ("nonsense", "1")]).body("SELECT 1");
     assert_eq!(Answer::of(failing).await.code(), 115);
@@ -51,9 +59,11 @@ async fn a_document_around_the_rows_is_not_repeated() {
 #[tokio::test]
 async fn a_session_runs_one_statement_at_a_time() {
     let front = Front::start("sessions_locked").await;
-    let slow = session(&front, "a").body("SELECT sleepEachRow(1) AS slow_one FROM numbers(3) SETTINGS max_block_size = 1");
+    let slow = session(&front, "a")
+        .body("SELECT sleepEachRow(1) AS slow_one FROM numbers(3) SETTINGS max_block_size = 1");
     let slow = tokio::spawn(Answer::of(slow));
-    let running = "SELECT count() FROM system.processes WHERE query LIKE '%slow_one%' AND query NOT LIKE '%processes%'";
+    let running =
+        "SELECT count() FROM system.processes WHERE query LIKE '%slow_one%' AND query NOT LIKE '%processes%'";
     while front.run(running).await == "0\n" {}
     let second = Answer::of(session(&front, "a").body("SELECT 1")).await;
     assert_eq!((second.code(), second.status.as_u16()), (373, 500));

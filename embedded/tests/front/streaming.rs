@@ -41,10 +41,14 @@ async fn documents_are_whole() {
     let front = Front::start("streaming_documents").await;
     let json: serde_json::Value = serde_json::from_str(&rows(&front, "JSON").await).unwrap();
     assert_eq!(json["rows"], ROWS);
-    let sql = format!("SELECT number FROM numbers({ROWS}) SETTINGS output_format_json_array_of_rows = 1 FORMAT JSONEachRow");
+    let sql = format!(
+        "SELECT number FROM numbers({ROWS}) SETTINGS output_format_json_array_of_rows = 1 FORMAT JSONEachRow"
+    );
     let array: serde_json::Value = serde_json::from_str(&front.run(&sql).await).unwrap();
     assert_eq!(array.as_array().unwrap().len(), ROWS);
-    let totals = format!("SELECT number % 2 AS k, count() FROM numbers({ROWS}) GROUP BY k WITH TOTALS ORDER BY k FORMAT TSV");
+    let totals = format!(
+        "SELECT number % 2 AS k, count() FROM numbers({ROWS}) GROUP BY k WITH TOTALS ORDER BY k FORMAT TSV"
+    );
     assert_eq!(front.run(&totals).await, "0\t150000\n1\t150000\n\n0\t300000\n");
     assert_eq!(front.run("SELECT 1 WHERE 0 FORMAT TSVWithNames").await, "1\n");
     assert_eq!(front.run("SELECT 1 WHERE 0 FORMAT JSONEachRow").await, "");
@@ -136,7 +140,9 @@ async fn a_statement_that_changes_something_outlives_its_client() {
 async fn stopping_lets_statements_end() {
     let front = Front::start("streaming_stop").await;
     let watch = Front::start("streaming_stop_watch").await;
-    let slow = front.owner().body("SELECT sleepEachRow(0.5), 'last_words' FROM numbers(3) SETTINGS max_block_size = 1");
+    let slow = front
+        .owner()
+        .body("SELECT sleepEachRow(0.5), 'last_words' FROM numbers(3) SETTINGS max_block_size = 1");
     let slow = tokio::spawn(Answer::of(slow));
     while !running(&watch, "last_words").await {}
     let address = front.address;
@@ -147,10 +153,12 @@ async fn stopping_lets_statements_end() {
 
 #[tokio::test]
 async fn stopping_stops_statements_that_take_too_long() {
-    let short = |config: &mut embedded::FrontConfig| config.shutdown_timeout = std::time::Duration::from_millis(200);
+    let short =
+        |config: &mut embedded::FrontConfig| config.shutdown_timeout = std::time::Duration::from_millis(200);
     let front = Front::with("streaming_stop_late", short).await;
     let watch = Front::start("streaming_stop_late_watch").await;
-    let stream = send(&front, "SELECT count() AS never_done FROM system.numbers WHERE NOT ignore(number)").await;
+    let stream =
+        send(&front, "SELECT count() AS never_done FROM system.numbers WHERE NOT ignore(number)").await;
     while !running(&watch, "never_done").await {}
     front.stop().await;
     while running(&watch, "never_done").await {}

@@ -73,7 +73,8 @@ impl<'bytes> Walk<'bytes> {
             }
             Layout::Array(inner) => {
                 self.skip(8 * rows.saturating_sub(1))?;
-                let elements = if rows == 0 { 0 } else { usize::try_from(self.word()?).map_err(|_| damaged())? };
+                let elements =
+                    if rows == 0 { 0 } else { usize::try_from(self.word()?).map_err(|_| damaged())? };
                 self.column(inner, elements)
             }
             Layout::Tuple(elements) => elements.iter().try_for_each(|element| self.column(element, rows)),
@@ -147,7 +148,8 @@ mod tests {
     #[test]
     fn a_block_gets_its_info_and_its_columns_a_mark() {
         let plain = b"\x02\x02\x01a\x05UInt8\x07\x08\x01s\x06String\x01x\x00";
-        let expected = b"\x01\x00\x02\xff\xff\xff\xff\x00\x02\x02\x01a\x05UInt8\x00\x07\x08\x01s\x06String\x00\x01x\x00";
+        let expected =
+            b"\x01\x00\x02\xff\xff\xff\xff\x00\x02\x02\x01a\x05UInt8\x00\x07\x08\x01s\x06String\x00\x01x\x00";
         assert_eq!(rewrite(&Bytes::from_static(plain), true).unwrap().as_ref(), expected);
     }
 

@@ -70,7 +70,10 @@ fn decimal_size(digits: u32) -> usize {
 
 /// The layouts of `T1, name T2, …`.
 fn elements(arguments: &str) -> Option<Vec<Layout>> {
-    split(arguments).into_iter().map(|element| Layout::of(element).or_else(|| Layout::of(without_name(element)?))).collect()
+    split(arguments)
+        .into_iter()
+        .map(|element| Layout::of(element).or_else(|| Layout::of(without_name(element)?)))
+        .collect()
 }
 
 /// The type in `name Type`, where the name may be quoted.
@@ -133,7 +136,10 @@ mod tests {
             ("Tuple(UInt8, Tuple(x Int16))", Layout::Tuple(vec![fixed(1), Layout::Tuple(vec![fixed(2)])])),
             (
                 "Map(LowCardinality(String), UInt64)",
-                Layout::Array(boxed(Layout::Tuple(vec![Layout::LowCardinality(boxed(Layout::Text)), fixed(8)]))),
+                Layout::Array(boxed(Layout::Tuple(vec![
+                    Layout::LowCardinality(boxed(Layout::Text)),
+                    fixed(8),
+                ]))),
             ),
             ("SimpleAggregateFunction(sum, UInt64)", fixed(8)),
             ("IntervalSecond", fixed(8)),
@@ -145,7 +151,9 @@ mod tests {
 
     #[test]
     fn unknown_layouts_are_not_guessed() {
-        for name in ["AggregateFunction(sum, UInt64)", "JSON", "Dynamic", "Variant(UInt8, String)", "Array(JSON)", ""] {
+        for name in
+            ["AggregateFunction(sum, UInt64)", "JSON", "Dynamic", "Variant(UInt8, String)", "Array(JSON)", ""]
+        {
             assert_eq!(Layout::of(name), None, "{name}");
         }
     }

@@ -1,0 +1,11 @@
+//! The whole system from outside: the real binary, the real engine, recorded and made spans over real connections.
+//!
+//! Nothing here sleeps: a test waits for the `ready` line, for an answer, or for a process to end.
+
+mod server;
+mod spans;
+mod corpus;
+mod crash;
+mod collectors;
+mod answers;
+mod exporters;
