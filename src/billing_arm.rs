@@ -71,16 +71,21 @@ impl BillingArm {
         );
         let stopping = CancellationToken::new();
         let opening = open_settler(database, settle_config(config));
-        let (committed, stop) = (ship.commits(), stopping.clone());
+        let (committed, stop, interval) = (ship.commits(), stopping.clone(), config.settle.interval);
         let settling = tokio::spawn(async move {
             let settler = tokio::select! {
                 settler = opening => settler,
                 () = stop.cancelled() => return,
             };
             if !settles {
+                // Another server settles; what it settled may leave our journal too.
+                tokio::select! {
+                    () = follow_cursors(settler.database().clone(), settled, interval) => {}
+                    () = stop.cancelled() => {}
+                }
                 return;
             }
-            let (task, handle) = SettleTask::new(settler, committed, status, settled);
+            let (task, handle) = SettleTask::new(settler, committed, status, settled, interval);
             found.send_replace(Some(handle));
             // Taking the handle back lets the task end; those who only watch keep nothing alive.
             let lent = async move {
@@ -111,6 +116,21 @@ impl BillingArm {
         settling.await.context("settling ended badly")?;
         journal.close();
         Ok(summary)
+    }
+}
+
+/// Reads how far another settler is, for as long as nobody stops it.
+async fn follow_cursors(database: Database, settled: watch::Sender<SettledPositions>, interval: Duration) {
+    loop {
+        match database.cursors().await {
+            Ok(rows) => {
+                settled.send_replace(rows.into_iter().map(|row| (row.collector_id, row.seq)).collect());
+            }
+            Err(error) => {
+                tracing::debug!(error = %format!("{:#}", anyhow::Error::from(error)), "settle cursors are not readable now")
+            }
+        }
+        tokio::time::sleep(interval).await;
     }
 }
 

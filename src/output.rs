@@ -304,12 +304,12 @@ mod tests {
     fn a_table_aligns_numbers_right_and_escapes_what_would_move_the_cursor() {
         let totals = vec!["total".into(), Cell::Count(9), Cell::Nothing, Cell::Nothing, Cell::Nothing];
         let expected = r"
- tenant           calls             cost  operator  since
-─────────────────────────────────────────────────────────────────────────
- acme                12   0.014500000000  true      2026-09-21T14:13:20Z
- =1+1\u{1b}[2J      -3  -1.000000000000  false
-─────────────────────────────────────────────────────────────────────────
- total                9
+ tenant          calls              cost   operator   since
+───────────────────────────────────────────────────────────────────────────
+ acme               12    0.014500000000   true       2026-09-21T14:13:20Z
+ =1+1\u{1b}[2J      -3   -1.000000000000   false
+───────────────────────────────────────────────────────────────────────────
+ total               9
 ";
         let table = rows().table(Some(totals));
         assert_eq!(table, &expected[1..], "\n{table}");

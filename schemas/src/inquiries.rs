@@ -187,8 +187,8 @@ impl Database {
         let mut compared = Vec::new();
         for column in columns {
             let sql = format!(
-                "SELECT '{column}' AS what, toString((SELECT sum(l.{column}) FROM ledger AS l)) AS left, \
-                 toString((SELECT sum(u.{column}) FROM usage_hourly AS u)) AS right"
+                "SELECT '{column}' AS what, toString(assumeNotNull((SELECT sum(l.{column}) FROM ledger AS l))) AS left, \
+                 toString(assumeNotNull((SELECT sum(u.{column}) FROM usage_hourly AS u))) AS right"
             );
             let row = self.client().query(&sql).fetch_one::<Comparison>().await;
             compared.push(row.map_err(self.failed("compare the ledger with its rollup"))?);

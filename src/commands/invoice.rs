@@ -53,7 +53,7 @@ pub struct Export {
     out: PathBuf,
     /// The format of the files
     #[arg(long = "as", value_enum, default_value_t = As::Csv)]
-    format: As,
+    file_format: As,
 }
 
 /// File formats.
@@ -67,7 +67,7 @@ impl Command {
     /// The export of a month's CSV files.
     pub fn export(month: &str, out: &std::path::Path) -> anyhow::Result<Self> {
         let month = Month { month: BillingPeriod::parse(month)?, tenant: None };
-        Ok(Self::Export(Export { month, out: out.to_path_buf(), format: As::Csv }))
+        Ok(Self::Export(Export { month, out: out.to_path_buf(), file_format: As::Csv }))
     }
 }
 
@@ -155,7 +155,7 @@ async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome
 }
 
 async fn export_month(export: &Export, context: &Context) -> anyhow::Result<Outcome> {
-    let As::Csv = export.format;
+    let As::Csv = export.file_format;
     let invoices = invoices(&export.month, context).await?;
     let files =
         invoice::files(export.month.month, invoices.iter().map(|(number, draft)| (number.as_str(), draft)));

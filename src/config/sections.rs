@@ -105,8 +105,7 @@ settings! {
         /// How long a trace must be quiet before ambiguous reports in it are settled. Only saves corrections; no result
         /// depends on it.
         quiet: Duration = "60s";
-        /// How far back, by time of receipt, live settlement looks for other reports of a call. Closing a month looks at
-        /// all of it.
+        /// How far back, by time of receipt, settlement looks for other reports of a call.
         dedupe_window: Duration = "26h";
         /// The pause between two passes.
         interval: Duration = "1s";
@@ -124,7 +123,7 @@ settings! {
 
     /// The trace arm: which spans are kept to look at. Nothing here touches billing.
     trace: Trace {
-        /// The share of traces kept at random; errors, slow and expensive calls are kept beside it.
+        /// The share of traces kept, chosen by trace id: all spans of a trace are kept or dropped together.
         sample_ratio: Ratio = "0.1";
         /// Whether kept spans keep prompts and completions.
         keep_content: bool = "false";

@@ -18,7 +18,7 @@ pub enum GatherError {
     /// Rows are missing or changed.
     #[error(
         "evidence {first}..={last} of collector {collector} is not what was committed: {found} rows of {expected}{hash}; \
-         the collector's journal still holds them, restart it to ship them again"
+         see whether the table observation_log was changed or restored from a backup"
     )]
     Incomplete {
         /// The journal.

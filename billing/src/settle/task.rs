@@ -7,8 +7,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{PassSummary, SettleError, Settler};
 
-/// How long a settler sleeps when nothing wakes it: waiting traces become quiet without new evidence.
-const IDLE: Duration = Duration::from_secs(1);
 /// How long it waits after an error before it starts from the cursor again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -86,18 +84,21 @@ pub struct SettleTask {
     committed: watch::Receiver<u64>,
     status: watch::Sender<SettleStatus>,
     settled: watch::Sender<SettledPositions>,
+    interval: Duration,
 }
 
 impl SettleTask {
-    /// A task around a settler. `committed` changes whenever a batch is committed.
+    /// A task around a settler. `committed` changes whenever a batch is committed; nothing wakes it for longer than
+    /// `interval`, because waiting traces become quiet without new evidence.
     pub fn new(
         settler: Settler,
         committed: watch::Receiver<u64>,
         status: watch::Sender<SettleStatus>,
         settled: watch::Sender<SettledPositions>,
+        interval: Duration,
     ) -> (Self, SettleHandle) {
         let (tx, commands) = mpsc::channel(16);
-        (Self { settler, commands, committed, status, settled }, SettleHandle { commands: tx })
+        (Self { settler, commands, committed, status, settled, interval }, SettleHandle { commands: tx })
     }
 
     /// Settles until every handle is dropped.
@@ -117,10 +118,10 @@ impl SettleTask {
                     changed = self.committed.changed() => {
                         if changed.is_err() {
                             // The shipper has ended; only commands and time are left.
-                            tokio::time::sleep(IDLE).await;
+                            tokio::time::sleep(self.interval).await;
                         }
                     }
-                    () = tokio::time::sleep(IDLE) => {}
+                    () = tokio::time::sleep(self.interval) => {}
                 }
             }
             match self.settler.pass(false).await {
