@@ -13,7 +13,7 @@ use domain::price::{
 };
 use serde_json::{Map, Value};
 
-use super::number::{brief, unit_price};
+use super::number::{brief, digits, keep_digits, unit_price};
 use super::rule::{clause, constraint};
 
 /// Why a price file was refused.
@@ -55,7 +55,7 @@ const TEN_SECONDS: &[(UnitClass, u64)] = &[(UnitClass::AudioSeconds, 10), (UnitC
 
 /// Reads a price file. Every provider and model with a fault is named.
 pub fn read(json: &[u8]) -> Result<PriceBook, PriceFileError> {
-    let value: Value = serde_json::from_slice(json).map_err(PriceFileError::Json)?;
+    let value: Value = serde_json::from_slice(&keep_digits(json)).map_err(PriceFileError::Json)?;
     let mut faults = Vec::new();
     let mut providers = Vec::new();
     match list("the file", &value) {
@@ -172,7 +172,10 @@ fn rate(value: &Value, per: u32) -> Result<Rate, String> {
         return Err("a price in tiers must hold base and tiers".to_string());
     };
     let tier = |value: &Value| {
-        let above = field(value, "start").and_then(Value::as_u64).ok_or("start of a tier must be a count")?;
+        let above = field(value, "start")
+            .and_then(digits)
+            .and_then(|digits| digits.parse().ok())
+            .ok_or("start of a tier must be a count")?;
         let price = field(value, "price").ok_or("a tier lacks its price")?;
         Ok::<_, String>(Tier { above, unit_price: unit_price(price, per)? })
     };

@@ -1,4 +1,7 @@
 //! From the digits in a price file to an exact price of one unit.
+//!
+//! A JSON reader makes floats of numbers, so [`keep_digits`] turns each number of a file into a marked text before it is
+//! read; [`digits`] tells such a text from one that was a text in the file.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value;
@@ -9,6 +12,38 @@ const PRICE_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 /// Decimals of a unit price where the quotient has no end (an hour has 3600 seconds). A million seconds are then priced
 /// right to the twelfth decimal.
 const UNIT_PRICE_DECIMALS: u32 = 18;
+
+/// What marks a text that was a number in the file. No name or price of a file begins with it.
+const MARK: char = '\u{1}';
+
+/// The same JSON with every number as a marked text of its digits.
+pub(super) fn keep_digits(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() + json.len() / 8);
+    let mut rest = json;
+    let (mut in_text, mut escaped) = (false, false);
+    while let [byte, after @ ..] = rest {
+        if !in_text && (byte.is_ascii_digit() || *byte == b'-') {
+            let end =
+                rest.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+            let (number, behind) = rest.split_at(end.unwrap_or(rest.len()));
+            out.extend_from_slice(b"\"\\u0001");
+            out.extend_from_slice(number);
+            out.push(b'"');
+            rest = behind;
+            continue;
+        }
+        in_text ^= *byte == b'"' && !escaped;
+        escaped = in_text && *byte == b'\\' && !escaped;
+        out.push(*byte);
+        rest = after;
+    }
+    out
+}
+
+/// The digits of what was a number in the file.
+pub(super) fn digits(value: &Value) -> Option<&str> {
+    value.as_str()?.strip_prefix(MARK)
+}
 
 /// The price of one unit, given the price of `per` units. Exact where `per` is a power of ten, else rounded half to
 /// even at eighteen decimals.
@@ -34,19 +69,17 @@ pub(super) fn unit_price(value: &Value, per: u32) -> Result<Decimal, String> {
 
 /// A JSON number by its digits.
 fn decimal(value: &Value) -> Result<Decimal, String> {
-    let Value::Number(number) = value else {
+    let Some(text) = digits(value) else {
         return Err(format!("{} is not a number", brief(value)));
     };
-    // The digits as they stand in the file: `arbitrary_precision` keeps them.
-    let text = number.to_string();
     let exponent = text.contains(['e', 'E']);
-    let parsed = if exponent { Decimal::from_scientific(&text) } else { Decimal::from_str_exact(&text) };
+    let parsed = if exponent { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
     parsed.map_err(|_| format!("{} cannot be held exactly", brief(value)))
 }
 
 /// A value for an error message, cut short.
 pub(super) fn brief(value: &Value) -> String {
-    let text = value.to_string();
+    let text = digits(value).map_or_else(|| value.to_string(), str::to_string);
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
@@ -63,7 +96,8 @@ mod tests {
     use super::*;
 
     fn price(json: &str, per: u32) -> Result<String, String> {
-        unit_price(&serde_json::from_str(json).unwrap(), per).map(|price| price.to_string())
+        unit_price(&serde_json::from_slice(&keep_digits(json.as_bytes())).unwrap(), per)
+            .map(|price| price.to_string())
     }
 
     #[test]

@@ -166,7 +166,10 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`]: not installed, in use by another process, or refused by the engine.
-    pub fn start(config: EngineConfig) -> Result<Self, EngineError> {
+    pub fn start(mut config: EngineConfig) -> Result<Self, EngineError> {
+        // The engine resolves a relative path more than once, each time from another place.
+        config.data_dir = std::path::absolute(&config.data_dir)
+            .map_err(|source| EngineError::DataDir { path: config.data_dir.clone(), source })?;
         let library = Library::locate(config.library.as_deref())?;
         let lock = lock_data_dir(&config.data_dir)?;
         if RUNNING.swap(true, Ordering::AcqRel) {

@@ -245,6 +245,7 @@ async fn insert(
 
 fn word_after(statement: &str, before: &str) -> Option<String> {
     let (_, rest) = statement.split_once(before)?;
+    let rest = rest.trim_start_matches('`');
     Some(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned())
 }
 
@@ -364,8 +365,9 @@ fn put_header(out: &mut Vec<u8>, columns: &[(&str, &str)]) {
 /// What `DESCRIBE TABLE` answers, read from the DDL: names and types.
 fn described(table: &str) -> Vec<u8> {
     let ddl = MIGRATIONS.iter().map(|migration| migration.text(&Layout::default())).collect::<String>();
-    let (_, behind) =
-        ddl.split_once(&format!("CREATE TABLE IF NOT EXISTS ledgerline.{table}\n")).expect("a table of ours");
+    let (_, behind) = ddl
+        .split_once(&format!("CREATE TABLE IF NOT EXISTS ledgerline.{table}\n"))
+        .unwrap_or_else(|| panic!("{table:?} is no table of ours"));
     let (columns, _) = behind.split_once("\n)").unwrap();
     let headings = [
         "name",
