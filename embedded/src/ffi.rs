@@ -32,17 +32,27 @@ type ReadCount = unsafe extern "C" fn(Handle) -> u64;
 type ReadText = unsafe extern "C" fn(Handle) -> *const c_char;
 
 unsafe extern "C" {
-    fn atexit(function: extern "C" fn()) -> c_int;
+    fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    fn _exit(code: c_int) -> !;
 }
 
-/// Has `function` run when the process exits by itself, before the engine's own clean-up (which was registered when
-/// the library was loaded, and the last registered runs first).
-pub(crate) fn at_exit(function: extern "C" fn()) {
-    // SAFETY: the C library keeps the pointer; `function` is static and, being `extern "C"`, aborts rather than unwinds.
-    let refused = unsafe { atexit(function) };
+/// Has `function` run when the process exits by itself, in place of the engine's own clean-up (which was registered when
+/// the library was loaded, and the last registered runs first): it is given the exit code, and ends the process with
+/// [`leave`].
+pub(crate) fn at_exit(function: extern "C" fn(c_int, *mut c_void)) {
+    // SAFETY: the C library keeps the pointer; `function` is static and, being `extern "C"`, aborts rather than unwinds. It
+    // is given the null pointer passed here and does not read it.
+    let refused = unsafe { on_exit(function, std::ptr::null_mut()) };
     if refused != 0 {
         tracing::warn!("the engine will not be closed if the process exits without stopping it");
     }
+}
+
+/// Ends the process at once with this exit code. The engine's clean-up at exit runs into threads of its own and has been
+/// seen to crash, so it must not run.
+pub(crate) fn leave(code: c_int) -> ! {
+    // SAFETY: takes any number and does not return.
+    unsafe { _exit(code) }
 }
 
 /// The functions of the loaded library.

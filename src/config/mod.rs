@@ -3,7 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `sections.rs` | the table: every key with its type, default and meaning; the structs are made from it |
-//! | `settings.rs` | how that table becomes structs, a list of [`Key`]s and a reader |
+//! | `settings.rs` | how that table becomes structs, a list of keys and a reader |
 //! | `setting.rs` | values that are common: addresses, counts, lists, yes or no |
 //! | `quantity.rs` | values with a unit: durations, sizes, shares |
 //! | `place.rs` | values that say where ClickHouse is, and the password that must not be shown |

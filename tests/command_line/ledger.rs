@@ -179,7 +179,8 @@ fn figures(document: &Value) -> Vec<(String, i64, String)> {
 async fn usage_is_the_sum_of_the_ledger_however_it_is_grouped() {
     let program = Program::new();
     let migrated = program.json("schema migrate --data-dir d");
-    assert!(migrated.as_array().unwrap().iter().all(|row| row["applied"] == "now"), "{migrated}");
+    // Opening the directory brings the schema up to date, so there is nothing left to apply.
+    assert!(migrated.as_array().unwrap().iter().all(|row| row["applied"] == "before"), "{migrated}");
     write(&program.path("d")).await;
     let expect = |rows: &[(&str, i64, &str)]| {
         rows.iter().map(|(t, n, c)| ((*t).to_owned(), *n, (*c).to_owned())).collect::<Vec<_>>()

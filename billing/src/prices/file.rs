@@ -13,7 +13,7 @@ use domain::price::{
 };
 use serde_json::{Map, Value};
 
-use super::number::{brief, digits, keep_digits, unit_price};
+use super::number::{as_text, brief, digits, keep_digits, unit_price};
 use super::rule::{clause, constraint};
 
 /// Why a price file was refused.
@@ -82,7 +82,7 @@ fn provider(value: &Value, place: &str, faults: &mut Vec<Fault>) -> Option<Provi
         let resells =
             field(value, "fallback_model_providers").map_or(Ok(&[][..]), |names| list("fallbacks", names))?;
         let name = |name: &Value| {
-            name.as_str().map(str::to_string).ok_or_else(|| format!("{} is no name", brief(name)))
+            as_text(name).map(str::to_string).ok_or_else(|| format!("{} is no name", brief(name)))
         };
         Ok(ProviderPrices {
             id: id.to_string(),
@@ -137,9 +137,9 @@ fn dated(value: &Value) -> Result<Dated, String> {
 
 fn variant(value: &Value) -> Result<Variant, String> {
     let pairs = object("when", field(value, "when").ok_or("a variant lacks when")?)?;
-    let pair = |(key, value): (&String, &Value)| match value {
-        Value::String(text) => Ok((key.clone(), text.clone())),
-        other => Err(format!("{key:?} of a variant must be a text, not {}", brief(other))),
+    let pair = |(key, value): (&String, &Value)| match as_text(value) {
+        Some(text) => Ok((key.clone(), text.to_string())),
+        None => Err(format!("{key:?} of a variant must be a text, not {}", brief(value))),
     };
     let when: BTreeMap<_, _> = pairs.iter().map(pair).collect::<Result<_, _>>()?;
     if when.is_empty() {
@@ -189,7 +189,7 @@ fn field<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
-    value.get(key).and_then(Value::as_str)
+    value.get(key).and_then(as_text)
 }
 
 pub(super) fn list<'v>(what: &str, value: &'v Value) -> Result<&'v [Value], String> {

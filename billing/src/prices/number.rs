@@ -45,6 +45,11 @@ pub(super) fn digits(value: &Value) -> Option<&str> {
     value.as_str()?.strip_prefix(MARK)
 }
 
+/// What was a text in the file.
+pub(super) fn as_text(value: &Value) -> Option<&str> {
+    value.as_str().filter(|text| !text.starts_with(MARK))
+}
+
 /// The price of one unit, given the price of `per` units. Exact where `per` is a power of ten, else rounded half to
 /// even at eighteen decimals.
 pub(super) fn unit_price(value: &Value, per: u32) -> Result<Decimal, String> {

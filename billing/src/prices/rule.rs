@@ -15,7 +15,7 @@ pub(super) fn clause(value: &Value) -> Result<Clause, String> {
         return Err(format!("a match clause must hold one operation, not {}", brief(value)));
     };
     let text = || {
-        let text = argument.as_str();
+        let text = super::number::as_text(argument);
         text.ok_or_else(|| format!("{operation} must hold a text, not {}", brief(argument)))
     };
     let clauses = || list(operation, argument)?.iter().map(clause).collect::<Result<Vec<_>, _>>();
@@ -38,7 +38,7 @@ pub(super) fn constraint(value: &Value) -> Result<Constraint, String> {
     if let Some(key) = fields.keys().find(|key| !known.contains(&key.as_str())) {
         return Err(format!("{key:?} is not known in a constraint"));
     }
-    let field = |key: &str| fields.get(key).and_then(Value::as_str);
+    let field = |key: &str| fields.get(key).and_then(super::number::as_text);
     let constraint = match (field("start_date"), field("start_time"), field("end_time")) {
         (Some(date), None, None) => midnight(date).map(Constraint::From),
         (None, Some(start), Some(end)) => {

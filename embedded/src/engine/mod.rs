@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(crate) use exception::ErrorCode;
@@ -149,13 +149,6 @@ struct State {
 /// One engine a process, which the engine itself does not check.
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// The engine to close when the process exits without stopping it: its threads would run on into the clean-up of the
-/// library, which has been seen to crash.
-static TO_CLOSE_AT_EXIT: Mutex<Weak<Shared>> = Mutex::new(Weak::new());
-
-/// How long such an exit waits for connections in use.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Settings every connection starts with. `async_insert` is on by default in the engine, but an insert that was
 /// answered must be in the table; `implicit_select` and the introspection functions are off on a server too.
 const CONNECTION_SETTINGS: [&str; 3] =
@@ -210,9 +203,8 @@ impl Engine {
         let (version, timezone, host_name) = (next(), next(), next());
         let state = Mutex::new(State { keeper: Some(keeper), open: 0 });
         let shared = Arc::new(Shared { api, arguments, state, closed_one: Condvar::new() });
-        *TO_CLOSE_AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&shared);
         static REGISTERED: Once = Once::new();
-        REGISTERED.call_once(|| ffi::at_exit(close_at_exit));
+        REGISTERED.call_once(|| ffi::at_exit(leave_at_exit));
         Ok(Self { shared, config, version, timezone, host_name, _lock: lock })
     }
 
@@ -363,10 +355,11 @@ fn detach_databases(keeper: &mut RawConnection) {
     }
 }
 
-extern "C" fn close_at_exit() {
-    let shared = TO_CLOSE_AT_EXIT.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
-    if let Some(shared) = shared {
-        shared.close(EXIT_TIMEOUT);
+/// A process that ends without stopping its engine leaves at once, as a kill would: what was committed with its syncs is on
+/// disk, and nothing of the engine may run on into the clean-up of its own library.
+extern "C" fn leave_at_exit(code: std::ffi::c_int, _: *mut std::ffi::c_void) {
+    if RUNNING.load(Ordering::Acquire) {
+        ffi::leave(code);
     }
 }
 

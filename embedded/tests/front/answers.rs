@@ -64,7 +64,7 @@ async fn errors_have_the_status_a_server_gives_them() {
         ("SELECT", 62, 400),
         ("SELECT * FROM nothing", 60, 404),
         ("SELECT nothing", 47, 404),
-        ("SELECT nothing(1)", 46, 404),
+        ("SELECT no_such_function(1)", 46, 404),
         ("SELECT * FROM nowhere.nothing", 81, 404),
         ("SELECT 1 SETTINGS nonsense = 1", 115, 404),
         ("SELECT throwIf(1)", 395, 500),
