@@ -10,7 +10,7 @@
 //! only on calls, only for the provider's id, model, tier and usage, and never kept. Duplicates, wrappers and
 //! prices are not its business: it says what each span states, with one meaning for every token class.
 //!
-//! [`conventions`] is where a new library is taught; [`producer`] is what is known of libraries beyond their names.
+//! `conventions` is where a new library is taught; `producer` is what is known of libraries beyond their names.
 
 mod config;
 mod convention;

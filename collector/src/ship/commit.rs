@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::append::Clock;
 use crate::seal::{Seal, SealedBatch};
 
-/// Proof that a batch is in the database, rows and all. Only a success of [`Committer::commit`] makes one.
+/// Proof that a batch is in the database, rows and all. Only a success of `Committer::commit` makes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommittedBatch {
     collector_id: [u8; 16],

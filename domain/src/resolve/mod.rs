@@ -2,14 +2,14 @@
 //!
 //! [`resolve`] is a pure function of a *set* of evidence: the order of arrival, copies of a span, and which collector
 //! took it play no part. Its input is closed under everything that could tie reports together: whole traces, and the
-//! traces that share a response id or a possible `no-id` partner with them ([`link_keys`] says which).
+//! traces that share a response id or a possible `no-id` partner with them ([`link_keys()`] says which).
 //!
 //! The steps, each in a file of its own, in order:
-//! 1. [`tree`]: one node a span, each under its parent; where a chain is broken, under the smallest enclosing span.
-//! 2. [`duplicates`]: which definite calls are reports of one call.
-//! 3. [`wrappers`]: which spans only repeat the calls under them, and which stand for calls nobody reported.
-//! 4. [`merge`]: one call from its reports: the winner, the usage class by class.
-//! 5. [`attribution`]: whom and what it is for.
+//! 1. `tree`: one node a span, each under its parent; where a chain is broken, under the smallest enclosing span.
+//! 2. `duplicates`: which definite calls are reports of one call.
+//! 3. `wrappers`: which spans only repeat the calls under them, and which stand for calls nobody reported.
+//! 4. `merge`: one call from its reports: the winner, the usage class by class.
+//! 5. `attribution`: whom and what it is for.
 
 mod tree;
 mod duplicates;
