@@ -9,3 +9,4 @@ mod crash;
 mod collectors;
 mod answers;
 mod exporters;
+mod dashboards;

@@ -143,18 +143,23 @@ fn excludes(counts: &Counts, cached: u64, meaning: Meaning, provider: Option<&st
     }
 }
 
-/// Gemini's API counts thoughts beside the answer; its instrumentations add them up, old ones perhaps not.
+/// Whether the stated output excludes reasoning. More reasoning than output proves it, as less input than cached tokens
+/// does, unless the stated total says otherwise. Gemini's API counts thoughts beside the answer; its instrumentations add
+/// them up, old ones perhaps not, and then the total tells.
 fn reasoning_is_beside(counts: &Counts, output: u64, reasoning: u64, provider: Option<&str>) -> bool {
     if counts.thoughts_beside {
         return true;
     }
-    if reasoning == 0 || !provider.is_some_and(|provider| provider.starts_with("gcp.")) {
+    if reasoning == 0 {
         return false;
     }
     let input =
         counts.number(Count::Input).unwrap_or(0).saturating_add(counts.number(Count::ToolInput).unwrap_or(0));
-    let with = input.saturating_add(output).saturating_add(reasoning);
-    output < reasoning || counts.number(Count::Total) == Some(with)
+    let total = counts.number(Count::Total);
+    let without = input.saturating_add(output);
+    let gemini = provider.is_some_and(|provider| provider.starts_with("gcp."));
+    (output < reasoning && total != Some(without))
+        || (gemini && total == Some(without.saturating_add(reasoning)))
 }
 
 /// Whether a raw usage object may be that of the call whose counts the span states: agents record answers of other calls.
@@ -343,7 +348,7 @@ mod tests {
             ((Count::Input, Stated::Negative), "usage_negative"),
             ((Count::Output, Stated::NotACount), "usage_not_a_count"),
             ((Count::Input, Stated::Number(u64::MAX)), "usage_absurd"),
-            ((Count::Reasoning, Stated::Number(99)), "usage_part_exceeds_whole"),
+            ((Count::AudioOutput, Stated::Number(99)), "usage_part_exceeds_whole"),
         ] {
             let mut counts = stated(&[(Count::Input, 1), (Count::Output, 2), (Count::CacheRead, u64::MAX)]);
             if set.0 != Count::Input {
@@ -353,6 +358,19 @@ mod tests {
             let fault = normalise(&counts, Meaning::Inclusive, None, Some("openai")).fault;
             assert_eq!(fault.map(|fault| fault.code()), Some(code), "{set:?}");
         }
+    }
+
+    #[test]
+    fn more_reasoning_than_output_proves_that_output_was_stated_without_it() {
+        let beside = stated(&[(Count::Input, 9), (Count::Output, 5), (Count::Reasoning, 7)]);
+        check(
+            normalise(&beside, Meaning::Inclusive, None, Some("openai")),
+            &[(Input, 9), (Output, 12), (Reasoning, 7)],
+        );
+        let total =
+            stated(&[(Count::Input, 9), (Count::Output, 5), (Count::Reasoning, 7), (Count::Total, 14)]);
+        let fault = normalise(&total, Meaning::Inclusive, None, Some("openai")).fault;
+        assert_eq!(fault.map(|fault| fault.code()), Some("usage_part_exceeds_whole"));
     }
 
     #[test]
