@@ -44,7 +44,9 @@ pub(crate) fn at_exit(function: extern "C" fn(c_int, *mut c_void)) {
     // is given the null pointer passed here and does not read it.
     let refused = unsafe { on_exit(function, std::ptr::null_mut()) };
     if refused != 0 {
-        tracing::warn!("the engine will not be closed if the process exits without stopping it");
+        tracing::warn!(
+            "a process that exits without stopping the engine may end in a crash; stop it with SIGTERM"
+        );
     }
 }
 

@@ -62,12 +62,14 @@ async fn errors_have_the_status_a_server_gives_them() {
     let front = Front::start("answers_errors").await;
     let table = [
         ("SELECT", 62, 400),
+        ("SELECT toUInt8('x')", 6, 400),
         ("SELECT * FROM nothing", 60, 404),
         ("SELECT nothing", 47, 404),
         ("SELECT no_such_function(1)", 46, 404),
         ("SELECT * FROM nowhere.nothing", 81, 404),
         ("SELECT 1 SETTINGS nonsense = 1", 115, 404),
         ("SELECT throwIf(1)", 395, 500),
+        ("SELECT count() FROM system.numbers SETTINGS max_execution_time = 0.1", 159, 408),
         ("", 62, 400),
         ("-- nothing", 62, 400),
     ];
