@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Err(error) => match failure::report(&error) {
             Some(text) => {
                 eprintln!("{text}");
-                ExitCode::FAILURE
+                if failure::is_wrong_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
             }
             None => ExitCode::SUCCESS,
         },
