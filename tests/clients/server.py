@@ -40,8 +40,8 @@ class Server:
         watch.cancel()
         if not ready.startswith("ready "):
             self.process.kill()
-            self.process.wait()
-            raise SystemExit(f"`serve` was not ready within {READY_WITHIN_S} s; it said {ready!r}")
+            code = self.process.wait()
+            raise SystemExit(f"`serve` said {ready!r} and not `ready` within {READY_WITHIN_S} s; its exit code is {code}")
         self.address = dict(word.split("=", 1) for word in ready.split()[1:])
 
     def __exit__(self, failure, *_):
