@@ -1,5 +1,7 @@
 //! Results that are sent while they are made, and clients that leave before the end.
 
+use std::time::Duration;
+
 use reqwest::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -139,7 +141,8 @@ async fn a_statement_is_killed_by_the_id_its_client_knows() {
     let by_stranger = front.read("KILL QUERY WHERE query_id = 'it\\'s mine'").await;
     assert_eq!(by_stranger.code(), 164);
     front.run("KILL QUERY WHERE query_id = 'it\\'s mine'").await;
-    let answer = named.await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(60), named).await.expect("the statement ends");
+    let answer = answer.unwrap();
     assert_eq!(answer.code(), 394);
     assert_eq!(answer.header("x-clickhouse-query-id"), "it's mine");
 
@@ -180,8 +183,7 @@ async fn stopping_lets_statements_end() {
 
 #[tokio::test]
 async fn stopping_stops_statements_that_take_too_long() {
-    let short =
-        |config: &mut embedded::FrontConfig| config.shutdown_timeout = std::time::Duration::from_millis(200);
+    let short = |config: &mut embedded::FrontConfig| config.shutdown_timeout = Duration::from_millis(200);
     let front = Front::with("streaming_stop_late", short).await;
     let watch = Front::start("streaming_stop_late_watch").await;
     let stream =
