@@ -15,6 +15,7 @@ mod golden;
 mod logging;
 mod output;
 mod running_server;
+mod stage;
 mod topology;
 
 use std::process::ExitCode;
@@ -25,6 +26,10 @@ use clap::Parser;
 use cli::{Cli, Command};
 use commands::{Context, Outcome};
 use config::Sources;
+
+/// Evidence is many small strings, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Wrong usage, `--help` and `--version` end here.
