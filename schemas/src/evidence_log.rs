@@ -84,16 +84,20 @@ impl Database {
         query.fetch_all().await.map_err(self.failed("list collectors"))
     }
 
-    /// Committed batches of a collector after a position, in order.
+    /// Committed batches of a collector that reach beyond a position, in order. The first may begin before it: a journal
+    /// that lost a seal cuts anew, and not where it had cut.
     pub async fn batches_after(
         &self,
         collector: [u8; 16],
         seq: u64,
         limit: u64,
     ) -> Result<Vec<BatchRow>, DatabaseError> {
+        let (collector, next) = (unhex(collector), seq.saturating_add(1));
+        // The inner statement reads backwards along the key, so that the outer one does not begin at the first batch ever.
         let sql = format!(
-            "SELECT ?fields FROM batches FINAL WHERE collector_id = {} AND first_seq > {seq} ORDER BY first_seq LIMIT {limit}",
-            unhex(collector)
+            "SELECT ?fields FROM batches FINAL WHERE collector_id = {collector} AND last_seq > {seq} AND first_seq >= ifNull(\
+             (SELECT first_seq FROM batches WHERE collector_id = {collector} AND first_seq <= {next} \
+             ORDER BY collector_id DESC, first_seq DESC LIMIT 1), 0) ORDER BY first_seq LIMIT {limit}"
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("list committed batches"))
     }

@@ -213,8 +213,9 @@ struct Run<'b> {
 
 impl<'b> Run<'b> {
     /// The longest run from `after` that fits the room; a batch larger than the room still makes a run of its own.
+    /// Positions before `after` that its first batch holds are read again, which changes nothing.
     fn first(batches: &'b [BatchRow], after: u64, room: u64) -> Option<Self> {
-        let first = batches.first().filter(|batch| batch.first_seq == after + 1)?;
+        let first = batches.first().filter(|batch| batch.first_seq <= after + 1)?;
         let mut run = Self {
             batches: &batches[..1],
             day: first.received_day,
@@ -234,5 +235,43 @@ impl<'b> Run<'b> {
             };
         }
         Some(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(first_seq: u64, last_seq: u64) -> BatchRow {
+        BatchRow {
+            collector_id: [1; 16],
+            first_seq,
+            last_seq,
+            received_day: 20_000,
+            rows: last_seq - first_seq + 1,
+            content_hash: 0,
+            committed_at: 0,
+        }
+    }
+
+    /// What is read from position `after` on: first, last and rows.
+    fn check(batches: &[(u64, u64)], after: u64, room: u64) -> Option<(u64, u64, u64)> {
+        let batches: Vec<BatchRow> = batches.iter().map(|&(first, last)| batch(first, last)).collect();
+        let run = Run::first(&batches, after, room)?;
+        Some((run.batches[0].first_seq, run.last_seq, run.rows))
+    }
+
+    #[test]
+    fn contiguous_batches_are_read_together_as_far_as_there_is_room() {
+        assert_eq!(check(&[(1, 10), (11, 20), (21, 30)], 0, 25), Some((1, 20, 20)));
+        assert_eq!(check(&[(1, 10)], 0, 5), Some((1, 10, 10)), "a batch larger than the room is read alone");
+        assert_eq!(check(&[(1, 10), (12, 20)], 0, 25), Some((1, 10, 10)), "a hole ends the run");
+        assert_eq!(check(&[(12, 20)], 10, 25), None, "what follows a hole waits");
+        assert_eq!(check(&[], 10, 25), None);
+    }
+
+    #[test]
+    fn a_batch_that_was_cut_anew_over_the_cursor_is_read_whole() {
+        assert_eq!(check(&[(8, 15), (16, 20)], 10, 25), Some((8, 20, 13)));
     }
 }
