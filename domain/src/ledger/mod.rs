@@ -4,8 +4,10 @@
 //! posting, late evidence, a new price, a better attribution) is the same act: [`difference`] between what stands and
 //! the target. No difference, no entry, so settling again changes nothing.
 
+mod assign;
 mod difference;
 mod entry;
 
+pub use assign::{Assignment, assign};
 pub use difference::{Periods, Posting, Standing, difference};
 pub use entry::{Entry, EntryType, Facts, Quantities, State};

@@ -1,6 +1,6 @@
 //! Whom and what a call is for: the bound key, the span, its duplicates, the nearest ancestor, the resource.
 
-use super::duplicates::{Group, stated_source};
+use super::duplicates::Group;
 use super::tree::{Parent, Tree};
 use super::{ResolvedCall, SpanRef, TenantSource};
 use crate::observation::{Dimensions, Observation};
@@ -28,9 +28,8 @@ pub(super) fn attribute(tree: &Tree<'_>, group: &Group, call: &mut ResolvedCall)
     }
     for &node in &reports {
         let report = tree.report(node);
-        let from =
-            stated_source(tree.span_ref(node) == call.winner, report).unwrap_or(TenantSource::Duplicate);
-        take(&lent(report), from, &mut found);
+        let won = tree.span_ref(node) == call.winner;
+        take(&lent(report), if won { TenantSource::Span } else { TenantSource::Duplicate }, &mut found);
     }
     for (node, enclosing) in ancestors(tree, &reports) {
         if let Some(above) = tree.observation(node) {

@@ -1,7 +1,6 @@
 //! What may tie a trace to another trace: the keys by which settlement gathers a closed set of evidence.
 
 use crate::identity::{IdHasher, Realm};
-use crate::naming;
 use crate::observation::{Kind, Observation};
 use crate::usage::TokenClass;
 
@@ -11,7 +10,8 @@ use crate::usage::TokenClass;
 pub enum LinkKey {
     /// Hash of realm and strong response id: ties whatever the time.
     Response(u64),
-    /// Hash of realm, process, model family and exact usage: ties only reports whose times touch.
+    /// Hash of realm, process and exact input and output: ties only reports whose times touch. The model is no part of
+    /// it: one report may name the alias and another the dated model, or none.
     Pair(u64),
 }
 
@@ -36,21 +36,17 @@ pub fn link_keys(observation: &Observation) -> impl Iterator<Item = LinkKey> + u
     strong.into_iter().chain(pair_key(observation))
 }
 
-/// Only calls and wrappers of a known process that state usage can have a partner in another trace.
+/// Only calls and wrappers of a known process that state their input can have a partner in another trace.
 fn pair_key(observation: &Observation) -> Option<LinkKey> {
     if observation.process == 0 || !matches!(observation.kind, Kind::Call | Kind::PossibleWrapper) {
         return None;
     }
     let input = observation.usage.get(TokenClass::Input)?;
     let output = observation.usage.count(TokenClass::Output);
-    let family = observation
-        .model()
-        .map_or_else(String::new, |model| naming::model_family(model).to_ascii_lowercase());
     let mut hasher = IdHasher::new("link/pair");
     hasher
         .part(observation.key.realm.as_str().as_bytes())
         .part(&observation.process.to_le_bytes())
-        .part(family.as_bytes())
         .part(&input.to_le_bytes())
         .part(&output.to_le_bytes());
     Some(LinkKey::Pair(short(&hasher)))

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use super::accord::states_nothing;
 use super::duplicates::Group;
 use super::tree::Tree;
 use super::{Metering, Outcome, ResolvedCall, Rule, SpanOutcome, SpanRef, TenantSource};
@@ -11,12 +12,6 @@ use crate::usage::{TokenClass, Usage};
 
 /// Operations that generate nothing, so that an input alone is the whole usage.
 const WITHOUT_OUTPUT: &[&str] = &["embeddings", "rerank", "moderation", "transcription", "image_generation"];
-
-/// Whether a usage says nothing about what to bill: no class at all, or zeros for both wholes (no model reads and
-/// writes nothing; instrumentations write that for "unknown").
-pub(super) fn states_nothing(usage: &Usage) -> bool {
-    usage.units.is_empty() && TokenClass::ALL.iter().all(|class| usage.count(*class) == 0)
-}
 
 /// Puts a group's reports together.
 pub(super) fn merge(tree: &Tree<'_>, group: &Group) -> ResolvedCall {
@@ -32,7 +27,7 @@ pub(super) fn merge(tree: &Tree<'_>, group: &Group) -> ResolvedCall {
     let request_model = first(&|report| report.request_model.clone());
     let response_model = reports()
         .filter_map(|report| report.response_model.as_deref())
-        .max_by_key(|model| (naming::model_family(model).len() < model.len(), Reverse(model.len())))
+        .min_by_key(|model| (naming::model_family(model).len() == model.len(), model.len()))
         .map(str::to_string);
     let model = response_model
         .or_else(|| request_model.clone())

@@ -6,13 +6,17 @@
 //!
 //! The steps, each in a file of its own, in order:
 //! 1. `tree`: one node a span, each under its parent; where a chain is broken, under the smallest enclosing span.
-//! 2. `duplicates`: which definite calls are reports of one call.
+//! 2. `duplicates`: which definite calls are reports of one call: by their ids, by `stream_usage`, by `pairing` those in
+//!    `accord`.
 //! 3. `wrappers`: which spans only repeat the calls under them, and which stand for calls nobody reported.
 //! 4. `merge`: one call from its reports: the winner, the usage class by class.
 //! 5. `attribution`: whom and what it is for.
 
 mod tree;
+mod accord;
 mod duplicates;
+mod stream_usage;
+mod pairing;
 mod wrappers;
 mod merge;
 mod attribution;
@@ -260,35 +264,31 @@ pub fn resolve<'a>(evidence: impl IntoIterator<Item = &'a Evidence>, rules: &Rul
     let mut groups = duplicates::group(&tree, &screened.calls);
     let wrapping = wrappers::judge(&tree, &screened.wrappers, &mut groups);
 
-    let mut resolution = Resolution { outcomes: screened.outcomes, ..Resolution::default() };
-    let mut calls: Vec<_> = groups.iter().map(|group| merge::merge(&tree, group)).collect();
-    let mut order: Vec<usize> = (0..calls.len()).collect();
-    order.sort_by_key(|&at| calls[at].winner);
-    for (index, &at) in order.iter().enumerate() {
-        let (group, call) = (&groups[at], &mut calls[at]);
-        attribution::attribute(&tree, group, call);
-        resolution.may_change |= merge::may_change(call) || attribution::may_change(&tree, group, call);
-        resolution.outcomes.extend(merge::outcomes(&tree, group, call, index));
+    let mut resolution =
+        Resolution { outcomes: screened.outcomes, may_change: wrapping.may_change, ..Resolution::default() };
+    let mut merged: Vec<(usize, ResolvedCall)> =
+        groups.iter().map(|group| merge::merge(&tree, group)).enumerate().collect();
+    merged.sort_by_key(|(_, call)| call.winner);
+    let mut index_of: Vec<usize> = vec![0; groups.len()];
+    for (index, (at, mut call)) in merged.into_iter().enumerate() {
+        let group = &groups[at];
+        index_of[at] = index;
+        attribution::attribute(&tree, group, &mut call);
+        resolution.may_change |= merge::may_change(&call) || attribution::may_change(&tree, group, &call);
+        resolution.outcomes.extend(merge::outcomes(&tree, group, &call, index));
+        resolution.calls.push(call);
     }
-    resolution.may_change |= wrapping.may_change;
-    for suppressed in wrapping.suppressed {
-        let at =
-            order.iter().position(|&at| at == suppressed.by).expect("a wrapper is suppressed by a group");
-        resolution.outcomes.push(SpanOutcome {
+    resolution.outcomes.extend(wrapping.suppressed.into_iter().map(|suppressed| {
+        let index = index_of[suppressed.by];
+        SpanOutcome {
             span: tree.span_ref(suppressed.node),
             outcome: Outcome::Wrapper,
             rule: Rule::Wrapper,
             reason: suppressed.reason,
-            call: Some(at),
-            winner: Some(calls[suppressed.by].winner),
-        });
-    }
-    let mut sorted = Vec::with_capacity(calls.len());
-    let mut slots: Vec<_> = calls.into_iter().map(Some).collect();
-    for at in order {
-        sorted.extend(slots[at].take());
-    }
-    resolution.calls = sorted;
+            call: Some(index),
+            winner: Some(resolution.calls[index].winner),
+        }
+    }));
     resolution.outcomes.sort_by_key(|outcome| outcome.span);
     resolution
 }
@@ -333,7 +333,9 @@ fn screen(observation: &Observation, rules: &Rules) -> Screen {
     match observation.kind {
         Kind::Attribution => return Screen::Done(Outcome::Attribution, Rule::Kind, String::new()),
         Kind::Unrecognised => return Screen::Done(Outcome::Unrecognised, Rule::Kind, String::new()),
-        Kind::PossibleWrapper if merge::states_nothing(&observation.usage) && observation.fault.is_none() => {
+        Kind::PossibleWrapper
+            if accord::states_nothing(&observation.usage) && observation.fault.is_none() =>
+        {
             return Screen::Done(Outcome::Attribution, Rule::Kind, "wrapper without usage".into());
         }
         Kind::Call | Kind::PossibleWrapper => {}
@@ -361,7 +363,7 @@ fn screen(observation: &Observation, rules: &Rules) -> Screen {
     }
     let failed =
         observation.status == crate::observation::SpanStatus::Error || observation.error_type.is_some();
-    if failed && merge::states_nothing(&observation.usage) && observation.response_id.is_none() {
+    if failed && accord::states_nothing(&observation.usage) && observation.response_id.is_none() {
         let reason = observation.error_type.clone().unwrap_or_default();
         return Screen::Done(Outcome::NotBillable, Rule::Failed, reason);
     }

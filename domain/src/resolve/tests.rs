@@ -353,6 +353,17 @@ fn usage_outside_its_age_limits_is_quarantined() {
 }
 
 #[test]
+fn of_copies_of_a_span_the_one_with_the_payers_key_counts_whichever_came_first() {
+    let copies = spans(
+        "a r call x 0-10 in=5 out=2 cr=1
+         a r call x 0-10 in=5 out=2 key=k",
+    );
+    for evidence in [copies.clone(), copies.into_iter().rev().collect()] {
+        assert_eq!(shown(&resolve(&evidence, &Rules::default())), ["a:call 5>2 k/key"]);
+    }
+}
+
+#[test]
 fn the_tenant_is_read_in_the_order_key_span_duplicate_ancestor_resource() {
     let table = [
         ("a r call x 0-10 in=5 out=2 tenant=s key=k resource=o", "k/key"),

@@ -1,10 +1,11 @@
 //! The spans of a set of evidence as a forest: one node a span, however many copies of it came.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
 use super::SpanRef;
 use crate::identity::TraceId;
-use crate::observation::{Evidence, Observation};
+use crate::observation::{Evidence, Kind, Observation};
 
 /// Clocks of one trace that disagree by less than this are taken as agreeing, in nanoseconds: instrumentations of one
 /// process round to milliseconds, and Node's spans start up to a millisecond before their parents.
@@ -47,7 +48,7 @@ impl<'a> Tree<'a> {
             let key = SpanRef { trace: candidate.trace(), span: candidate.span() };
             best.entry(key)
                 .and_modify(|kept| {
-                    if telling(candidate) > telling(kept) {
+                    if tells_more(candidate, kept) {
                         *kept = candidate;
                     }
                 })
@@ -99,6 +100,19 @@ impl<'a> Tree<'a> {
         self.ancestors(below).any(|node| node == above)
     }
 
+    /// The same, going only from spans to the parents they name.
+    pub(super) fn is_named_ancestor(&self, above: usize, below: usize) -> bool {
+        let mut at = below;
+        for _ in 0..self.spans.len() {
+            match self.parents[at] {
+                Parent::Named(parent) if parent == above => return true,
+                Parent::Named(parent) => at = parent,
+                Parent::Root | Parent::Enclosing(_) | Parent::Unknown => return false,
+            }
+        }
+        false
+    }
+
     /// Whether every span up to the root of the trace is known.
     pub(super) fn reaches_root(&self, node: usize) -> bool {
         let mut at = node;
@@ -113,13 +127,23 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// A total order of copies of one span by how much they tell; the earlier received of equals.
-fn telling(evidence: &Evidence) -> (u8, usize, usize, std::cmp::Reverse<i64>) {
-    let received = std::cmp::Reverse(evidence.received_at().nanos());
+/// Whether one copy of a span tells more than another: first one that came with the payer's own key, then one with more
+/// detail, then the one received earlier. A total order, so that which copy arrives first never matters.
+fn tells_more(candidate: &Evidence, kept: &Evidence) -> bool {
+    telling(candidate).cmp(&telling(kept)).then_with(|| {
+        // Copies as good as each other are alike, but for a client that sends different spans under one id.
+        if candidate == kept { Ordering::Equal } else { format!("{candidate:?}").cmp(&format!("{kept:?}")) }
+    }) == Ordering::Greater
+}
+
+fn telling(evidence: &Evidence) -> impl Ord + use<> {
+    let received = Reverse(evidence.received_at().nanos());
     match evidence {
-        Evidence::Link(_) => (0, 0, 0, received),
+        Evidence::Link(_) => (false, false, false, 0, 0, received),
         Evidence::Observation(observation) => {
-            (1, observation.usage.detail(), observation.attributes.len(), received)
+            let key = &observation.key;
+            let (detail, length) = (observation.usage.detail(), observation.attributes.len());
+            (true, key.tenant.is_some(), !key.operator, detail, length, received)
         }
     }
 }
@@ -178,7 +202,7 @@ fn leads_to(parents: &[Parent], from: usize, to: usize) -> bool {
         .any(|above| above == to)
 }
 
-/// The shortest span of the trace that is strictly longer than this one, covers it, and is not below it.
+/// The shortest span of the trace that is strictly longer than this one, covers it, and may be above it.
 fn enclosing(spans: &[&Evidence], by_length: &[usize], node: usize, parents: &[Parent]) -> Option<usize> {
     let (start, end) = times(spans[node]);
     let length = end.saturating_sub(start);
@@ -188,6 +212,25 @@ fn enclosing(spans: &[&Evidence], by_length: &[usize], node: usize, parents: &[P
             && other_end.saturating_sub(other_start) > length
             && other_start <= start.saturating_add(CLOCK_SLACK_NANOS)
             && other_end.saturating_add(CLOCK_SLACK_NANOS) >= end
+            && !are_beside(spans, parents, other, node)
             && !leads_to(parents, other, node)
     })
+}
+
+/// Whether a span cannot be above another, however their times lie: it is under the parent that the other misses, or in
+/// a call of the instrumentation whose call the other is, since calls of one instrumentation run at the same time far
+/// more often than one inside the other.
+fn are_beside(spans: &[&Evidence], parents: &[Parent], other: usize, node: usize) -> bool {
+    let call_scope = |at: usize| match spans[at] {
+        Evidence::Observation(report) if report.kind == Kind::Call => Some(&report.scope.name),
+        _ => None,
+    };
+    let named = |&at: &usize| match parents[at] {
+        Parent::Named(above) => Some(above),
+        Parent::Root | Parent::Enclosing(_) | Parent::Unknown => None,
+    };
+    let (missing, scope) = (spans[node].parent(), call_scope(node));
+    std::iter::successors(Some(other), named)
+        .take(spans.len())
+        .any(|at| spans[at].parent() == missing || (scope.is_some() && call_scope(at) == scope))
 }

@@ -2,9 +2,11 @@
 //!
 //! Relation decides, never the numbers: a wrapper may repeat its calls exactly, as a sum, or only the last step's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Rule;
+use super::accord::states_nothing;
 use super::duplicates::{self, Group};
-use super::merge::states_nothing;
 use super::tree::Tree;
 use crate::usage::TokenClass;
 
@@ -27,49 +29,49 @@ pub(super) struct Suppressed {
 
 /// Judges every possible wrapper that states usage. Wrappers that stand for unreported calls join `groups`.
 pub(super) fn judge(tree: &Tree<'_>, wrappers: &[usize], groups: &mut Vec<Group>) -> Wrapping {
-    let mut wrapping = Wrapping::default();
-    let mut childless = Vec::new();
-    for &node in wrappers {
-        let under = calls_under(tree, groups, node);
-        match under.as_slice() {
-            [] => childless.push(node),
-            [only] if is_silent(tree, &groups[*only]) => lend(tree, &mut groups[*only], node),
-            _ => {}
-        }
-    }
+    let under = groups_under(tree, groups);
+    let childless: Vec<usize> = wrappers.iter().copied().filter(|node| !under.contains_key(node)).collect();
     // Of childless wrappers that nest, the innermost is nearest to the call and stands for it.
-    let innermost: Vec<usize> = childless
-        .iter()
-        .copied()
-        .filter(|&node| !childless.iter().any(|&other| tree.is_ancestor(node, other)))
-        .collect();
-    wrapping.may_change = !innermost.is_empty();
+    let outer: BTreeSet<usize> = childless.iter().flat_map(|&node| tree.ancestors(node)).collect();
+    let innermost: Vec<usize> = childless.into_iter().filter(|node| !outer.contains(node)).collect();
     duplicates::join(tree, groups, &innermost);
 
+    // Only now is every call there that a wrapper may hold besides a silent one.
+    let under = groups_under(tree, groups);
     for &node in wrappers {
-        if innermost.contains(&node) {
-            continue;
+        if let Some(only) = under.get(&node).and_then(only)
+            && is_silent(tree, &groups[only])
+        {
+            lend(tree, &mut groups[only], node);
         }
-        let under = calls_under(tree, groups, node);
-        let by = *under.first().expect("a wrapper that is not innermost has a call or a wrapper under it");
-        if groups.iter().any(|group| group.lender == Some(node)) {
-            wrapping.suppressed.push(Suppressed {
-                node,
-                by,
-                reason: "lends its usage to the call under it".into(),
-            });
-        } else {
-            wrapping.suppressed.push(Suppressed { node, by, reason: compare(tree, groups, &under, node) });
-        }
+    }
+    let mut wrapping = Wrapping { may_change: !innermost.is_empty(), suppressed: Vec::new() };
+    for &node in wrappers.iter().filter(|node| !innermost.contains(node)) {
+        let under =
+            under.get(&node).expect("a wrapper that is not innermost has a call or a wrapper under it");
+        let reason = match under.iter().any(|&at| groups[at].lender == Some(node)) {
+            true => "lends its usage to the call under it".into(),
+            false => compare(tree, groups, under, node),
+        };
+        let by = *under.first().expect("nodes without groups under them are not listed");
+        wrapping.suppressed.push(Suppressed { node, by, reason });
     }
     wrapping
 }
 
-/// The groups with a member somewhere under a node.
-fn calls_under(tree: &Tree<'_>, groups: &[Group], node: usize) -> Vec<usize> {
-    (0..groups.len())
-        .filter(|&at| groups[at].members.iter().any(|&member| tree.is_ancestor(node, member)))
-        .collect()
+/// For every node, the groups with a report somewhere under it.
+fn groups_under(tree: &Tree<'_>, groups: &[Group]) -> BTreeMap<usize, BTreeSet<usize>> {
+    let mut under: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (at, group) in groups.iter().enumerate() {
+        for above in group.members.iter().flat_map(|&member| tree.ancestors(member)) {
+            under.entry(above).or_default().insert(at);
+        }
+    }
+    under
+}
+
+fn only(under: &BTreeSet<usize>) -> Option<usize> {
+    under.first().copied().filter(|_| under.len() == 1)
 }
 
 fn is_silent(tree: &Tree<'_>, group: &Group) -> bool {
@@ -86,7 +88,7 @@ fn lend(tree: &Tree<'_>, group: &mut Group, node: usize) {
 }
 
 /// Says how the wrapper's figure compares with what its calls state; more than theirs is worth a look.
-fn compare(tree: &Tree<'_>, groups: &[Group], under: &[usize], node: usize) -> String {
+fn compare(tree: &Tree<'_>, groups: &[Group], under: &BTreeSet<usize>, node: usize) -> String {
     let stated = |class| tree.report(node).usage.count(class);
     let reported = |class| -> u64 {
         let best =

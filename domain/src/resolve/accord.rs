@@ -1,0 +1,156 @@
+//! Whether what reports state lets them be reports of one call.
+//!
+//! Each fact is compared on its own: two reports may agree in it, disagree, or one of them says nothing. Groups of
+//! reports agree in a fact if any two of their reports do, and disagree if none do and some disagree: reports that an id
+//! tied may name the provider differently, and one of the names fits.
+
+use super::duplicates::Group;
+use super::tree::{CLOCK_SLACK_NANOS, Tree};
+use crate::naming;
+use crate::observation::Observation;
+use crate::usage::{TokenClass, Usage};
+
+/// Whether a usage says nothing about what to bill: no class at all, or only zeros (no model reads and writes nothing;
+/// instrumentations write that for "unknown").
+pub(super) fn states_nothing(usage: &Usage) -> bool {
+    usage.units.is_empty() && TokenClass::ALL.iter().all(|class| usage.count(*class) == 0)
+}
+
+/// The tenant that a report states. An operator's key lends usage, never a tenant.
+pub(super) fn stated_tenant(report: &Observation) -> Option<&str> {
+    let own = report.dimensions.tenant.as_deref().filter(|_| !report.key.operator);
+    report.key.tenant.as_deref().or(own)
+}
+
+/// How what two sides state compares; `None` where one of them does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Accord {
+    /// Exact usage; `None` where one side states none at all.
+    pub usage: Option<bool>,
+    /// Strong response ids.
+    ids: Option<bool>,
+    /// Provider, model family, kind of operation, tenant: all that cannot differ within one call.
+    rest: Option<bool>,
+}
+
+impl Accord {
+    /// Whether nothing that is stated speaks against one call.
+    pub fn is_possible(self) -> bool {
+        self.ids != Some(false) && self.is_possible_but_for_ids()
+    }
+
+    /// The same for reports one above the other: spans of one call may carry a gateway's id and the provider's own, if
+    /// the usage is exact.
+    pub fn is_possible_nested(self) -> bool {
+        (self.ids != Some(false) || self.usage == Some(true)) && self.is_possible_but_for_ids()
+    }
+
+    /// The same, judged by how two groups compare in usage instead of two of their reports.
+    pub fn with_usage_of(self, groups: Self) -> Self {
+        Self { usage: groups.usage, ..self }
+    }
+
+    fn is_possible_but_for_ids(self) -> bool {
+        self.usage != Some(false) && self.rest != Some(false)
+    }
+}
+
+/// Compares two reports.
+pub(super) fn of_reports(x: &Observation, y: &Observation) -> Accord {
+    let rest = [providers(x, y), families(x, y), operations(x, y), tenants(x, y)];
+    Accord { usage: usages(x, y), ids: ids(x, y), rest: Some(!rest.contains(&Some(false))) }
+}
+
+/// Compares two groups, fact by fact.
+pub(super) fn of_groups(tree: &Tree<'_>, a: &Group, b: &Group) -> Accord {
+    if let ([x], [y]) = (a.members.as_slice(), b.members.as_slice()) {
+        return of_reports(tree.report(*x), tree.report(*y));
+    }
+    let over = |fact: fn(&Observation, &Observation) -> Option<bool>| {
+        let mut found = None;
+        for (x, y) in pairs(a, b) {
+            match fact(tree.report(x), tree.report(y)) {
+                Some(true) => return Some(true),
+                Some(false) => found = Some(false),
+                None => {}
+            }
+        }
+        found
+    };
+    let rest = [over(providers), over(families), over(operations), over(tenants)];
+    Accord { usage: over(usages), ids: over(ids), rest: Some(!rest.contains(&Some(false))) }
+}
+
+/// Every report of one group with every report of another.
+pub(super) fn pairs<'g>(a: &'g Group, b: &'g Group) -> impl Iterator<Item = (usize, usize)> + 'g {
+    a.members.iter().flat_map(|&x| b.members.iter().map(move |&y| (x, y)))
+}
+
+/// Whether their times overlap or adjoin.
+pub(super) fn touch(x: &Observation, y: &Observation) -> bool {
+    x.start.nanos() <= y.end.nanos().saturating_add(CLOCK_SLACK_NANOS)
+        && y.start.nanos() <= x.end.nanos().saturating_add(CLOCK_SLACK_NANOS)
+}
+
+/// Whether one covers the other in time.
+pub(super) fn covers(x: &Observation, y: &Observation) -> bool {
+    let over = |outer: &Observation, inner: &Observation| {
+        outer.start.nanos() <= inner.start.nanos().saturating_add(CLOCK_SLACK_NANOS)
+            && outer.end.nanos().saturating_add(CLOCK_SLACK_NANOS) >= inner.end.nanos()
+    };
+    over(x, y) || over(y, x)
+}
+
+/// Input and output exactly. Of the other classes and units those that both state: what one leaves out is detail, and a
+/// zero is silence, which is what some instrumentations write for what they do not know.
+fn usages(x: &Observation, y: &Observation) -> Option<bool> {
+    if states_nothing(&x.usage) || states_nothing(&y.usage) {
+        return None;
+    }
+    let exact = |class: &TokenClass| matches!(class, TokenClass::Input | TokenClass::Output);
+    let classes = TokenClass::ALL.iter().all(|class| {
+        let (a, b) = (x.usage.count(*class), y.usage.count(*class));
+        a == b || (!exact(class) && (a == 0 || b == 0))
+    });
+    let units = x.usage.units.iter().all(|(unit, count)| y.usage.units.get(unit).is_none_or(|c| c == count));
+    Some(classes && units)
+}
+
+fn ids(x: &Observation, y: &Observation) -> Option<bool> {
+    Some(x.strong_response_id()? == y.strong_response_id()?)
+}
+
+fn tenants(x: &Observation, y: &Observation) -> Option<bool> {
+    Some(stated_tenant(x)? == stated_tenant(y)?)
+}
+
+/// Providers as one seller: an SDK pointed at Azure or Vertex is often named after its maker.
+fn providers(x: &Observation, y: &Observation) -> Option<bool> {
+    fn seller(provider: &str) -> &str {
+        match provider {
+            "azure.ai.openai" | "azure.ai.inference" => "openai",
+            google if google.starts_with("gcp.") => "gcp",
+            other => other,
+        }
+    }
+    Some(seller(x.provider.as_deref()?) == seller(y.provider.as_deref()?))
+}
+
+/// Any name of the one with any name of the other: an alias that was asked for may be answered by its dated model.
+fn families(x: &Observation, y: &Observation) -> Option<bool> {
+    fn named(report: &Observation) -> impl Iterator<Item = &str> + Clone {
+        [&report.request_model, &report.response_model]
+            .into_iter()
+            .flatten()
+            .map(|model| naming::model_family(model))
+    }
+    let (mut a, b) = (named(x).peekable(), named(y));
+    a.peek()?;
+    b.clone().next()?;
+    Some(a.any(|family| b.clone().any(|other| other.eq_ignore_ascii_case(family))))
+}
+
+fn operations(x: &Observation, y: &Observation) -> Option<bool> {
+    let known = !x.operation.is_empty() && !y.operation.is_empty();
+    known.then(|| (x.operation == "embeddings") == (y.operation == "embeddings"))
+}
