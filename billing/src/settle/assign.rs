@@ -1,10 +1,8 @@
-//! Which ledger call each resolved call is, and what to post for it.
-
-use std::collections::BTreeSet;
+//! What to post for a resolved set, and what to write down of each span that is not plainly billed.
 
 use domain::identity::CallId;
-use domain::ledger::{Standing, State, difference};
-use domain::resolve::{Outcome, Resolution, ResolvedCall, Rule, SpanOutcome, SpanRef};
+use domain::ledger::{self, State};
+use domain::resolve::{Outcome, Resolution, Rule, SpanOutcome};
 use schemas::rows::DecisionRow;
 
 use super::Settler;
@@ -15,35 +13,20 @@ use super::target::{Target, target};
 impl Settler {
     /// Adds to `batch` whatever makes the ledger say what was resolved of a closed set of traces.
     pub(super) fn assign(&mut self, component: Component, resolution: &Resolution, batch: &mut Batch) {
+        let targets: Vec<Target> = resolution
+            .calls
+            .iter()
+            .map(|call| target(call, &mut self.prices, &self.config.currency))
+            .collect();
+        let wanted: Vec<_> = targets.iter().map(|target| (&target.facts, &target.quantities)).collect();
         let standing = self.store.standing(&component);
-        let ids = call_ids(&resolution.calls, &standing);
-
-        let none = Standing::default();
-        let mut targets = Vec::with_capacity(resolution.calls.len());
-        for (call, &id) in resolution.calls.iter().zip(&ids) {
-            let target = target(call, &mut self.prices, &self.config.currency);
-            let stands = standing.iter().find(|(known, _)| *known == id).map_or(&none, |(_, stands)| *stands);
-            let entries = difference(id, stands, Some((&target.facts, &target.quantities)), &self.periods);
-            batch.entries.extend(entries);
-            targets.push(target);
-        }
-        let gone = standing.iter().filter(|(id, _)| !ids.contains(id));
-        for (id, stands) in gone.filter(|(_, stands)| self.is_here(&component, stands)) {
-            batch.entries.extend(difference(*id, stands, None, &self.periods));
-        }
+        let ledger::Assignment { ids, entries } =
+            ledger::assign(resolution, &wanted, &standing, &self.periods);
+        batch.entries.extend(entries);
         for outcome in &resolution.outcomes {
             self.decide(&component, outcome, &ids, &targets, batch);
         }
         batch.settled.extend(component);
-    }
-
-    /// A call stands that no resolved call is: it turned out to be part of another, or none. Whether the evidence that it
-    /// was posted for is here to say so.
-    fn is_here(&self, component: &[TraceKey], stands: &Standing) -> bool {
-        let mut spans = component.iter().flat_map(|key| self.store.evidence(key));
-        spans.any(|evidence| {
-            stands.history().any(|facts| facts.trace == evidence.trace() && facts.span == evidence.span())
-        })
     }
 
     /// Writes down what became of a span, unless it is plainly billed, says it by its kind, or was said before.
@@ -100,35 +83,4 @@ fn is_plain(outcome: &SpanOutcome, target: Option<&Target>) -> bool {
             Outcome::Attribution | Outcome::Unrecognised => true,
             _ => false,
         }
-}
-
-/// The ledger's id of each resolved call. A call that already stands keeps the smallest of its ids; one that does not
-/// gets the id of its response, else of its winning span.
-fn call_ids(calls: &[ResolvedCall], standing: &[(CallId, &Standing)]) -> Vec<CallId> {
-    let mut taken: BTreeSet<CallId> = BTreeSet::new();
-    calls
-        .iter()
-        .map(|call| {
-            let fresh = match &call.strong_response_id {
-                Some(id) => CallId::of_response(&call.realm, id),
-                None => CallId::of_span(&call.realm, call.winner.trace, call.winner.span),
-            };
-            let stands = standing
-                .iter()
-                .filter(|(id, stands)| !taken.contains(id) && is_of(stands, call))
-                .map(|(id, _)| *id)
-                .min();
-            let id = stands.unwrap_or(fresh);
-            taken.insert(id);
-            id
-        })
-        .collect()
-}
-
-/// Whether any entry of a standing call was posted for one of the spans, or for the answer, of a resolved call.
-fn is_of(standing: &Standing, call: &ResolvedCall) -> bool {
-    standing.history().any(|facts| {
-        call.members.binary_search(&SpanRef { trace: facts.trace, span: facts.span }).is_ok()
-            || call.strong_response_id.as_ref().is_some_and(|id| *id == facts.response_id)
-    })
 }

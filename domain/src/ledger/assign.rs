@@ -3,7 +3,7 @@
 //! Promises: no two calls of a set share an id; what stands for a call that is none any more is taken back; assigning
 //! again in answer to what was posted gives the same ids and posts nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::difference::{Periods, Posting, Standing, difference};
 use super::entry::{Facts, Quantities};
@@ -20,22 +20,24 @@ pub struct Assignment {
 }
 
 /// Assigns the calls of a closed set. `targets` says what should stand for each of them, `standing` what stands for any
-/// call whose evidence may lie in the set.
+/// call whose evidence may lie in the set, in the order of ids.
 pub fn assign(
     resolution: &Resolution,
     targets: &[(&Facts, &Quantities)],
-    standing: &BTreeMap<CallId, Standing>,
+    standing: &[(CallId, &Standing)],
     periods: &Periods,
 ) -> Assignment {
     let ids = call_ids(&resolution.calls, standing);
     let nothing = Standing::default();
     let mut entries = Posting::new();
     for (&target, &id) in targets.iter().zip(&ids) {
-        entries.extend(difference(id, standing.get(&id).unwrap_or(&nothing), Some(target), periods));
+        let stands =
+            standing.binary_search_by_key(&id, |(known, _)| *known).map_or(&nothing, |at| standing[at].1);
+        entries.extend(difference(id, stands, Some(target), periods));
     }
     let kept: BTreeSet<CallId> = ids.iter().copied().collect();
     let seen: BTreeSet<SpanRef> = resolution.outcomes.iter().map(|outcome| outcome.span).collect();
-    for (&id, stands) in standing.iter().filter(|(id, _)| !kept.contains(id)) {
+    for &(id, stands) in standing.iter().filter(|(id, _)| !kept.contains(id)) {
         // It turned out to be part of another call, or none. Only where its evidence is here to say so.
         if stands.history().any(|facts| seen.contains(&span_of(facts))) {
             entries.extend(difference(id, stands, None, periods));
@@ -46,7 +48,7 @@ pub fn assign(
 
 /// A call keeps the smallest of the ids that stand for it, before those that once stood for it and were taken back, so
 /// that what was split stays split. One that never stood gets the id of its response, else of its winning span.
-fn call_ids(calls: &[ResolvedCall], standing: &BTreeMap<CallId, Standing>) -> Vec<CallId> {
+fn call_ids(calls: &[ResolvedCall], standing: &[(CallId, &Standing)]) -> Vec<CallId> {
     let mut ids: Vec<Option<CallId>> = vec![None; calls.len()];
     let mut taken: BTreeSet<CallId> = BTreeSet::new();
     for once in [false, true] {

@@ -42,6 +42,11 @@ impl Standing {
         self.entries.iter().map(|entry| entry.quantities.calls).sum()
     }
 
+    /// The facts of what stands and is not reversed.
+    pub fn facts(&self) -> impl Iterator<Item = &Facts> {
+        self.nets().into_iter().filter(|net| !net.quantities.is_zero()).map(|net| net.facts)
+    }
+
     /// The facts of every entry ever posted for the call, reversed or not.
     pub fn history(&self) -> impl Iterator<Item = &Facts> {
         self.entries.iter().map(|entry| &entry.facts)

@@ -1,6 +1,7 @@
 //! A ledger in memory, settled as `billing` does: closed sets of traces, and what differs from what stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::ledger::{Entry, Facts, Periods, Quantities, Standing, State, assign};
 use domain::resolve::{LinkKey, Metering, Resolution, ResolvedCall, Rules, link_keys, resolve};
@@ -8,7 +9,7 @@ use domain::{CallId, Evidence, TraceId};
 
 #[derive(Debug, Default)]
 pub struct Book {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
 }
 
 /// What stands for a call, without what may depend on when it was first posted.
@@ -35,13 +36,14 @@ impl Book {
             .collect();
         let mut standing: BTreeMap<CallId, Standing> = BTreeMap::new();
         for entry in self.entries.iter().filter(|entry| calls.contains(&entry.call)) {
-            standing.entry(entry.call).or_default().add(entry);
+            standing.entry(entry.call).or_default().add(Arc::clone(entry));
         }
         let targets: Vec<Line> = resolution.calls.iter().map(target).collect();
         let wanted: Vec<_> = targets.iter().map(|(facts, quantities)| (facts, quantities)).collect();
+        let standing: Vec<_> = standing.iter().map(|(call, stands)| (*call, stands)).collect();
         let assigned = assign(resolution, &wanted, &standing, &Periods::default());
         let posted = assigned.entries.len();
-        self.entries.extend(assigned.entries);
+        self.entries.extend(assigned.entries.into_iter().map(Arc::new));
         posted
     }
 
