@@ -322,6 +322,22 @@ fn a_silent_call_takes_the_usage_of_the_wrapper_around_it_alone() {
 }
 
 #[test]
+fn a_wrapper_that_names_an_answer_names_the_silent_call_under_it() {
+    check(
+        "w - wrap x 0-100 in=9 out=4 id=1
+         a w call x 1-99
+         u/c - call gateway 500-600 in=9 out=4 id=1",
+        &["c+a:response-id 9>4", "wrapper w:wrapper"],
+    );
+    check(
+        "w - wrap x 0-100 in=9 out=4 id=1
+         a w call x 1-99 id=2
+         u/c - call gateway 500-600 in=9 out=4 id=1",
+        &["a:call ->-", "c:call 9>4", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
 fn a_zero_length_span_can_carry_the_usage_of_the_stream_before_it() {
     check(
         "a r call x 0-100

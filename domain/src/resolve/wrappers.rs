@@ -35,12 +35,14 @@ pub(super) fn judge(tree: &Tree<'_>, wrappers: &[usize], groups: &mut Vec<Group>
     let outer: BTreeSet<usize> = childless.iter().flat_map(|&node| tree.ancestors(node)).collect();
     let innermost: Vec<usize> = childless.into_iter().filter(|node| !outer.contains(node)).collect();
     duplicates::join(tree, groups, &innermost);
+    name_silent_calls(tree, wrappers, groups);
 
     // Only now is every call there that a wrapper may hold besides a silent one.
     let under = groups_under(tree, groups);
     for &node in wrappers {
         if let Some(only) = under.get(&node).and_then(only)
             && is_silent(tree, &groups[only])
+            && !states_another(tree, groups, node, only)
         {
             lend(tree, &mut groups[only], node);
         }
@@ -57,6 +59,29 @@ pub(super) fn judge(tree: &Tree<'_>, wrappers: &[usize], groups: &mut Vec<Group>
         wrapping.suppressed.push(Suppressed { node, by, reason });
     }
     wrapping
+}
+
+/// A wrapper that names an answer says which answer the one silent call under it had: where another report of that
+/// answer was seen, the silent call is one more report of the same call.
+fn name_silent_calls(tree: &Tree<'_>, wrappers: &[usize], groups: &mut Vec<Group>) {
+    let strong = |node: usize| tree.report(node).strong_response_id();
+    let under = groups_under(tree, groups);
+    for &node in wrappers {
+        let Some(id) = strong(node) else { continue };
+        let Some(silent) = under.get(&node).and_then(only).filter(|&at| {
+            is_silent(tree, &groups[at]) && groups[at].members.iter().all(|&member| strong(member).is_none())
+        }) else {
+            continue;
+        };
+        let named = |group: &Group| group.members.iter().any(|&member| strong(member) == Some(id));
+        if let Some(at) = groups.iter().position(named) {
+            let members = std::mem::take(&mut groups[silent].members);
+            groups[at].members.extend(members);
+            groups[at].members.sort_unstable();
+            groups[at].rule = Rule::ResponseId;
+        }
+    }
+    groups.retain(|group| !group.members.is_empty());
 }
 
 /// For every node, the groups with a report somewhere under it.
@@ -76,6 +101,15 @@ fn only(under: &BTreeSet<usize>) -> Option<usize> {
 
 fn is_silent(tree: &Tree<'_>, group: &Group) -> bool {
     group.members.iter().all(|&member| states_nothing(&tree.report(member).usage))
+}
+
+/// Whether a wrapper names an answer that another group than the given one reports: then its usage is that call's.
+fn states_another(tree: &Tree<'_>, groups: &[Group], node: usize, given: usize) -> bool {
+    let Some(id) = tree.report(node).strong_response_id() else { return false };
+    let reports = |group: &Group| {
+        group.members.iter().any(|&member| tree.report(member).strong_response_id() == Some(id))
+    };
+    groups.iter().enumerate().any(|(at, group)| at != given && reports(group))
 }
 
 /// The nearest wrapper around a call lends; one farther out finds the place taken.
