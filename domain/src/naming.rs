@@ -153,7 +153,12 @@ pub fn provider(spelling: &str) -> Option<String> {
         "openllmetry",
         "openinference",
         "langfuse",
+        "gcp.vertex.agent",
     ];
+    // Frameworks name their own classes: `Anthropic_LLM`.
+    const SUFFIXES: &[&str] = &["_llm", "_chat", "_embedding", "_embeddings"];
+    let spelling =
+        SUFFIXES.iter().find_map(|suffix| spelling.strip_suffix(suffix)).unwrap_or(&spelling).to_string();
     if NOT_PROVIDERS.contains(&spelling.as_str()) {
         return None;
     }
@@ -199,6 +204,24 @@ pub fn model(spelling: &str) -> Option<String> {
     Some(name.to_string())
 }
 
+/// Bedrock's own name of a model. Some instrumentations take the maker off it (`nova-lite-v1:0`); there are prices for the whole.
+pub fn bedrock_model(name: &str) -> String {
+    const MAKERS_OF: &[(&str, &str)] = &[
+        ("claude-", "anthropic"),
+        ("nova-", "amazon"),
+        ("titan-", "amazon"),
+        ("llama", "meta"),
+        ("mistral-", "mistral"),
+        ("mixtral-", "mistral"),
+        ("pixtral-", "mistral"),
+        ("command-", "cohere"),
+        ("embed-", "cohere"),
+        ("jamba-", "ai21"),
+    ];
+    let maker = MAKERS_OF.iter().find(|(start, _)| name.starts_with(start));
+    maker.map_or_else(|| name.to_string(), |(_, maker)| format!("{maker}.{name}"))
+}
+
 /// The family of a model: its name without the date or `-latest` at its end, so that the alias that was asked for and
 /// the dated model that answered agree.
 pub fn model_family(model: &str) -> &str {
@@ -238,6 +261,8 @@ mod tests {
             ("google.generative-ai", Some("gcp.gemini")),
             ("langchain", None),
             ("strands-agents", None),
+            ("gcp.vertex.agent", None),
+            ("Anthropic_LLM", Some("anthropic")),
             ("", None),
             ("my-own-cloud", Some("my-own-cloud")),
         ] {

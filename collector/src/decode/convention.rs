@@ -26,6 +26,8 @@ pub(super) enum Fact {
     Operation,
     /// That a gateway library wrote its facts on this span, which may be any span of the application.
     Gateway,
+    /// The same, and the gateway's own name for the call: no provider's response id.
+    GatewayCallId,
     /// Who was called.
     Provider,
     /// The provider before a slash, the model behind it.

@@ -56,6 +56,8 @@ pub(super) struct Findings<'a> {
     pub(super) not_call: Slot<()>,
     /// That a gateway library wrote on the span.
     pub(super) gateway: bool,
+    /// The gateway's own name for the call.
+    pub(super) gateway_call_id: Slot<Cow<'a, str>>,
     /// Whether the span is LiteLLM's copy of a provider's answer.
     pub(super) raw_span: bool,
     /// The convention of the strongest marker, and of the strongest usage.
@@ -160,6 +162,10 @@ impl<'a> Findings<'a> {
                 }
             }
             Fact::Gateway => self.gateway = true,
+            Fact::GatewayCallId => {
+                self.gateway = true;
+                offer_name(&mut self.gateway_call_id, rank, value);
+            }
             Fact::Provider => {
                 if let Some(text) = name(value) {
                     self.providers.push((rank, text));

@@ -14,8 +14,8 @@ use crate::otlp::{SpanKind, SpanView};
 pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanView<'_>) -> Option<Kind> {
     let usage = states_usage(findings);
     if findings.raw_span {
-        // The provider's own answer, or only the request that was sent: then its parent is the better witness.
-        return usage.then_some(Kind::Call);
+        // One request on the wire, with the provider's own answer or, for streams, without: then its parent lends the usage.
+        return Some(Kind::Call);
     }
     let marked = match (findings.call.rank(), findings.not_call.rank()) {
         (Some(call), Some(not)) => Some(call < not),
@@ -30,6 +30,7 @@ pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanVi
         return if usage { Some(Kind::PossibleWrapper) } else { own.then_some(Kind::Call) };
     }
     match marked {
+        Some(true) if !usage && producer.habit == Habit::MarksMethods && prepares(span.name) => None,
         Some(true) if usage && producer.habit == Habit::RepeatsEmbeddings && is_embeddings(findings) => {
             Some(Kind::PossibleWrapper)
         }
@@ -44,6 +45,12 @@ pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanVi
         }
         None => findings.unknown_usage.then_some(Kind::Unrecognised),
     }
+}
+
+/// Whether a method, by its name, sends nothing: it makes a request ready or looks at an answer.
+fn prepares(name: &str) -> bool {
+    let method = name.rsplit('.').next().unwrap_or(name);
+    ["_prepare", "_validate", "_parse"].iter().any(|start| method.starts_with(start))
 }
 
 fn states_usage(findings: &Findings<'_>) -> bool {

@@ -30,6 +30,8 @@ pub(super) enum Habit {
     /// Writes an embeddings call twice, outer and inner span alike, so that neither is a call for certain; and calls
     /// the function it runs an agent.
     RepeatsEmbeddings,
+    /// Marks every method of a model's class as a call, those that only make a request ready, too.
+    MarksMethods,
     /// Is LiteLLM's callback: see the convention's table.
     LiteLlm,
 }
@@ -51,6 +53,8 @@ const INSTRUMENTATION: Producer = made(Trust::Instrumentation, Meaning::Inclusiv
 /// Frameworks and gateways: they repeat what an SDK told them.
 const FRAMEWORK: Producer = made(Trust::Framework, Meaning::Inclusive, Habit::None);
 
+const LLAMA_INDEX: Producer = made(Trust::Framework, Meaning::Inclusive, Habit::MarksMethods);
+
 /// Scopes, first match wins.
 const PRODUCERS: &[(Scope, Producer)] = &[
     (Scope::Starts("com.anthropic.sdk"), made(Trust::Provider, Meaning::Inclusive, Habit::None)),
@@ -63,15 +67,16 @@ const PRODUCERS: &[(Scope, Producer)] = &[
         Scope::Is("opentelemetry.instrumentation.anthropic"),
         made(Trust::Estimate, Meaning::Inclusive, Habit::None),
     ),
+    (Scope::Has("traceai"), made(Trust::Instrumentation, Meaning::OfProvider, Habit::None)),
     (Scope::Has("langfuse"), made(Trust::Framework, Meaning::OfProvider, Habit::None)),
     (Scope::Has("mlflow"), made(Trust::Framework, Meaning::OfProvider, Habit::None)),
     (Scope::Has("langchain"), FRAMEWORK),
     (Scope::Has("langgraph"), FRAMEWORK),
     (Scope::Has("langsmith"), FRAMEWORK),
     (Scope::Has("litellm"), FRAMEWORK),
-    (Scope::Has("llamaindex"), FRAMEWORK),
-    (Scope::Has("llama_index"), FRAMEWORK),
-    (Scope::Has("llama-index"), FRAMEWORK),
+    (Scope::Has("llamaindex"), LLAMA_INDEX),
+    (Scope::Has("llama_index"), LLAMA_INDEX),
+    (Scope::Has("llama-index"), LLAMA_INDEX),
     (Scope::Has("openai_agents"), FRAMEWORK),
     (Scope::Has("openai-agents"), FRAMEWORK),
     (Scope::Has("pydantic"), FRAMEWORK),

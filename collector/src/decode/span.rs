@@ -167,6 +167,11 @@ fn usage(
             .or(requested.tier);
     }
     observation.provider = provider(&mut findings, &observation);
+    if observation.provider.as_deref() == Some("aws.bedrock") {
+        for model in [&mut observation.request_model, &mut observation.response_model].into_iter().flatten() {
+            *model = naming::bedrock_model(model);
+        }
+    }
     observation.response_id = response_id(&findings, producer, &observation, &recorded);
     observation.region = findings
         .region
@@ -244,7 +249,9 @@ fn response_id(
         && !findings.raw_span
         && (observation.operation == "embeddings"
             || !matches!(observation.provider.as_deref(), Some("openai" | "azure.ai.openai")));
-    let stated = findings.response_id.get().filter(|_| !invented);
+    // A gateway that got no answer names the call after itself.
+    let provided = |id: &&Cow<'_, str>| findings.gateway_call_id.get() != Some(*id);
+    let stated = findings.response_id.get().filter(|_| !invented).filter(provided);
     match (stated, &recorded.response_id) {
         (Some(id), _) => Some(ResponseId { text: id.clone().into_owned(), from_attribute: true }),
         (None, Some(id)) => Some(ResponseId { text: id.clone(), from_attribute: false }),

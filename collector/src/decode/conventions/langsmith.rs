@@ -1,4 +1,5 @@
-//! LangSmith's OpenTelemetry export: the GenAI names under a kind of its own.
+//! LangSmith's OpenTelemetry export: the GenAI names under a kind of its own, which is the one to believe: prompt templates and
+//! chains are written as the operation `chat`, too.
 
 use crate::decode::convention::{Convention, Fact::*, Namespace, Role::*};
 

@@ -13,7 +13,7 @@ pub(super) const TABLE: Convention = Convention {
         ("metadata.user_api_key_hash", Gateway),
         ("gen_ai.cost.total_cost", Gateway),
         ("litellm.provider.model", ProviderAndModel),
-        ("litellm.call_id", Gateway),
+        ("litellm.call_id", GatewayCallId),
         ("gen_ai.cost.input_cost", Plain),
         ("gen_ai.cost.output_cost", Plain),
         ("error.code", Plain),

@@ -5,6 +5,7 @@
 
 mod anthropic_sdk;
 mod vercel_ai;
+mod langsmith;
 mod otel_genai;
 mod openinference;
 mod langfuse;
@@ -15,8 +16,8 @@ mod pydantic_ai;
 mod strands;
 mod openlit;
 mod google;
+mod traceai;
 mod sentry;
-mod langsmith;
 
 use super::convention::Convention;
 
@@ -24,6 +25,7 @@ use super::convention::Convention;
 pub(super) const ALL: &[Convention] = &[
     anthropic_sdk::TABLE,
     vercel_ai::TABLE,
+    langsmith::TABLE,
     otel_genai::TABLE,
     openinference::TABLE,
     langfuse::TABLE,
@@ -34,6 +36,6 @@ pub(super) const ALL: &[Convention] = &[
     strands::TABLE,
     openlit::TABLE,
     google::TABLE,
+    traceai::TABLE,
     sentry::TABLE,
-    langsmith::TABLE,
 ];

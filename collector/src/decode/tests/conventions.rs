@@ -103,12 +103,6 @@ fn litellm_is_a_call_where_it_copied_the_answer_and_a_wrapper_where_it_wrote_on_
             },
         );
     }
-    let asked = json!({"llm.openai.messages": "[]", "llm.openai.model": "gpt-4o"});
-    assert_eq!(
-        observe("litellm", "raw_gen_ai_request", asked),
-        None,
-        "a request that was sent states no call"
-    );
 }
 
 #[test]
@@ -351,4 +345,82 @@ fn counts_that_are_none_are_faults_of_the_call() {
             "{attribute}"
         );
     }
+}
+
+#[test]
+fn traceai_marks_its_spans_by_a_kind_within_the_genai_names() {
+    check(
+        "TraceAI",
+        "traceai_openai",
+        "Response",
+        json!({"gen_ai.provider.name": "openai", "gen_ai.request.parameters": {"model": "gpt-5"}, "gen_ai.usage.input_tokens": 604,
+               "gen_ai.usage.output_tokens": 75, "gen_ai.usage.total_tokens": 679, "gen_ai.usage.output_tokens.reasoning": 40,
+               "gen_ai.usage.input_tokens.cache_read": 512, "gen_ai.span.kind": "LLM"}),
+        Wanted {
+            kind: Kind::Call,
+            provider: Some("openai"),
+            model: Some("gpt-5"),
+            id: None,
+            tokens: &[(Input, 604), (CacheRead, 512), (Output, 75), (Reasoning, 40)],
+        },
+    );
+    check(
+        "TraceAI's silent stream",
+        "traceai_openai",
+        "ChatCompletion",
+        json!({"gen_ai.request.parameters": {"model": "gpt-4o", "stream": true}, "gen_ai.span.kind": "LLM"}),
+        Wanted { kind: Kind::Call, provider: Some("openai"), model: Some("gpt-4o"), id: None, tokens: &[] },
+    );
+}
+
+#[test]
+fn langsmiths_kind_is_believed_before_the_operation_it_writes_on_everything() {
+    let prompt = json!({"langsmith.span.kind": "prompt", "gen_ai.operation.name": "chat", "gen_ai.system": "langchain"});
+    assert!(observe("langsmith", "ChatPromptTemplate", prompt).is_none());
+    let llm =
+        json!({"langsmith.span.kind": "llm", "gen_ai.operation.name": "chat", "gen_ai.system": "openai"});
+    assert_eq!(observe("langsmith", "ChatOpenAI", llm).unwrap().kind, Kind::Call);
+}
+
+#[test]
+fn a_request_on_the_wire_is_a_call_without_an_answer_too() {
+    check(
+        "LiteLLM's raw child of a stream",
+        "litellm",
+        "raw_gen_ai_request",
+        json!({"llm.None.model": "text-embedding-3-small", "llm.None.input": "['x']"}),
+        Wanted {
+            kind: Kind::Call,
+            provider: Some("openai"),
+            model: Some("text-embedding-3-small"),
+            id: None,
+            tokens: &[],
+        },
+    );
+}
+
+#[test]
+fn a_gateways_own_name_for_a_call_is_no_response_id() {
+    let own = "87f2bae0-a1a1-4800-a8fc-99aed32ad05d";
+    let failed = json!({"gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.response.id": own, "litellm.call_id": own});
+    assert_eq!(observe("litellm", "litellm_request", failed).unwrap().response_id, None);
+    let answered = json!({"gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.response.id": "chatcmpl-1", "litellm.call_id": own});
+    assert!(observe("litellm", "litellm_request", answered).unwrap().response_id.is_some());
+}
+
+#[test]
+fn of_llamaindexs_methods_those_that_send_nothing_are_no_calls() {
+    let marked = || json!({"openinference.span.kind": "LLM", "llm.model_name": "gpt-4o"});
+    let scope = "openinference.instrumentation.llama_index";
+    assert!(observe(scope, "OpenAI._prepare_chat_with_tools", marked()).is_none());
+    assert_eq!(observe(scope, "OpenAI.chat", marked()).unwrap().kind, Kind::Call);
+}
+
+#[test]
+fn googles_agent_kit_is_no_provider_and_bedrocks_models_keep_their_makers() {
+    let adk = json!({"gen_ai.operation.name": "generate_content", "gen_ai.system": "gcp.vertex.agent", "gen_ai.request.model": "gemini-2.5-flash"});
+    assert_eq!(observe("gcp.vertex.agent", "call_llm", adk).unwrap().provider.as_deref(), Some("gcp.gemini"));
+    let bedrock = json!({"gen_ai.operation.name": "chat", "gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "nova-lite-v1:0"});
+    let seen = observe("opentelemetry.instrumentation.bedrock", "chat", bedrock).unwrap();
+    assert_eq!(seen.model(), Some("amazon.nova-lite-v1:0"));
 }
