@@ -7,8 +7,12 @@
 use super::duplicates::Group;
 use super::tree::{CLOCK_SLACK_NANOS, Tree};
 use crate::naming;
-use crate::observation::Observation;
+use crate::observation::{Observation, Trust};
 use crate::usage::{TokenClass, Usage};
+
+/// How long after a framework's span of a stream the SDK's may begin, in nanoseconds: the framework hands on a generator and
+/// ends its span, and the request is sent when the first piece is asked for.
+const HANDED_ON_NANOS: i64 = 100_000_000;
 
 /// Whether a usage says nothing about what to bill: no class at all, or only zeros (no model reads and writes nothing;
 /// instrumentations write that for "unknown").
@@ -29,36 +33,49 @@ pub(super) struct Accord {
     pub usage: Option<bool>,
     /// Strong response ids.
     ids: Option<bool>,
-    /// Provider, model family, kind of operation, tenant: all that cannot differ within one call.
+    /// Provider and model family.
+    names: Option<bool>,
+    /// Kind of operation, tenant: all that cannot differ within one call.
     rest: Option<bool>,
+    /// Whether input and output are both counted: numbers that do not agree by chance.
+    counted: bool,
 }
 
 impl Accord {
     /// Whether nothing that is stated speaks against one call.
     pub fn is_possible(self) -> bool {
-        self.ids != Some(false) && self.is_possible_but_for_ids()
+        self.ids != Some(false) && self.names != Some(false) && self.is_possible_but_for_names()
     }
 
     /// The same for reports one above the other: spans of one call may carry a gateway's id and the provider's own, if
-    /// the usage is exact.
+    /// the usage is exact; and if it is that by numbers that tell, the outer one may be named after an alias, a deployment,
+    /// or the model that was asked before a fallback.
     pub fn is_possible_nested(self) -> bool {
-        (self.ids != Some(false) || self.usage == Some(true)) && self.is_possible_but_for_ids()
+        let exact = self.usage == Some(true);
+        (self.ids != Some(false) || exact)
+            && (self.names != Some(false) || (exact && self.counted))
+            && self.is_possible_but_for_names()
     }
 
     /// The same, judged by how two groups compare in usage instead of two of their reports.
     pub fn with_usage_of(self, groups: Self) -> Self {
-        Self { usage: groups.usage, ..self }
+        Self { usage: groups.usage, counted: groups.counted, ..self }
     }
 
-    fn is_possible_but_for_ids(self) -> bool {
+    fn is_possible_but_for_names(self) -> bool {
         self.usage != Some(false) && self.rest != Some(false)
     }
 }
 
 /// Compares two reports.
 pub(super) fn of_reports(x: &Observation, y: &Observation) -> Accord {
-    let rest = [providers(x, y), families(x, y), operations(x, y), tenants(x, y)];
-    Accord { usage: usages(x, y), ids: ids(x, y), rest: Some(!rest.contains(&Some(false))) }
+    Accord {
+        usage: usages(x, y),
+        ids: ids(x, y),
+        names: none_differs([providers(x, y), families(x, y)]),
+        rest: none_differs([operations(x, y), tenants(x, y)]),
+        counted: states_both_wholes(x),
+    }
 }
 
 /// Compares two groups, fact by fact.
@@ -77,8 +94,17 @@ pub(super) fn of_groups(tree: &Tree<'_>, a: &Group, b: &Group) -> Accord {
         }
         found
     };
-    let rest = [over(providers), over(families), over(operations), over(tenants)];
-    Accord { usage: over(usages), ids: over(ids), rest: Some(!rest.contains(&Some(false))) }
+    Accord {
+        usage: over(usages),
+        ids: over(ids),
+        names: none_differs([over(providers), over(families)]),
+        rest: none_differs([over(operations), over(tenants)]),
+        counted: a.members.iter().any(|&node| states_both_wholes(tree.report(node))),
+    }
+}
+
+fn none_differs(facts: [Option<bool>; 2]) -> Option<bool> {
+    Some(!facts.contains(&Some(false)))
 }
 
 /// Every report of one group with every report of another.
@@ -88,8 +114,37 @@ pub(super) fn pairs<'g>(a: &'g Group, b: &'g Group) -> impl Iterator<Item = (usi
 
 /// Whether their times overlap or adjoin.
 pub(super) fn touch(x: &Observation, y: &Observation) -> bool {
-    x.start.nanos() <= y.end.nanos().saturating_add(CLOCK_SLACK_NANOS)
-        && y.start.nanos() <= x.end.nanos().saturating_add(CLOCK_SLACK_NANOS)
+    let within = |slack: i64| {
+        x.start.nanos() <= y.end.nanos().saturating_add(slack)
+            && y.start.nanos() <= x.end.nanos().saturating_add(slack)
+    };
+    within(CLOCK_SLACK_NANOS) || (within(HANDED_ON_NANOS) && is_handed_on(x, y))
+}
+
+/// Whether a framework ended its span of a stream before the SDK's began: the framework first, the same counts.
+fn is_handed_on(x: &Observation, y: &Observation) -> bool {
+    let (first, second) = if x.start <= y.start { (x, y) } else { (y, x) };
+    first.trust == Trust::Framework
+        && second.trust > Trust::Framework
+        && second.streaming == Some(true)
+        && states_both_wholes(x)
+        && usages(x, y) == Some(true)
+}
+
+fn states_both_wholes(report: &Observation) -> bool {
+    report.usage.count(TokenClass::Input) > 0 && report.usage.count(TokenClass::Output) > 0
+}
+
+/// Whether `whole` states the input of `part` and the cached tokens beside it, where `part` knows of none: to the token.
+pub(super) fn includes_cache_of(whole: &Usage, part: &Usage) -> bool {
+    let cached = |usage: &Usage| {
+        usage.count(TokenClass::CacheRead).saturating_add(usage.count(TokenClass::CacheWrite))
+    };
+    let input = part.count(TokenClass::Input);
+    input > 0
+        && cached(part) == 0
+        && cached(whole) > 0
+        && whole.count(TokenClass::Input) == input.saturating_add(cached(whole))
 }
 
 /// Whether one covers the other in time.
@@ -101,16 +156,17 @@ pub(super) fn covers(x: &Observation, y: &Observation) -> bool {
     over(x, y) || over(y, x)
 }
 
-/// Input and output exactly. Of the other classes and units those that both state: what one leaves out is detail, and a
+/// Input and output exactly; an input without its cache is the same as the whole. Of the other classes and units those that both state: what one leaves out is detail, and a
 /// zero is silence, which is what some instrumentations write for what they do not know.
 fn usages(x: &Observation, y: &Observation) -> Option<bool> {
     if states_nothing(&x.usage) || states_nothing(&y.usage) {
         return None;
     }
+    let input = includes_cache_of(&x.usage, &y.usage) || includes_cache_of(&y.usage, &x.usage);
     let exact = |class: &TokenClass| matches!(class, TokenClass::Input | TokenClass::Output);
     let classes = TokenClass::ALL.iter().all(|class| {
         let (a, b) = (x.usage.count(*class), y.usage.count(*class));
-        a == b || (!exact(class) && (a == 0 || b == 0))
+        a == b || (!exact(class) && (a == 0 || b == 0)) || (*class == TokenClass::Input && input)
     });
     let units = x.usage.units.iter().all(|(unit, count)| y.usage.units.get(unit).is_none_or(|c| c == count));
     Some(classes && units)
@@ -137,7 +193,7 @@ fn providers(x: &Observation, y: &Observation) -> Option<bool> {
 }
 
 /// Any name of the one with any name of the other: an alias that was asked for may be answered by its dated model.
-fn families(x: &Observation, y: &Observation) -> Option<bool> {
+pub(super) fn families(x: &Observation, y: &Observation) -> Option<bool> {
     fn named(report: &Observation) -> impl Iterator<Item = &str> + Clone {
         [&report.request_model, &report.response_model]
             .into_iter()

@@ -59,6 +59,24 @@ pub(super) fn join(tree: &Tree<'_>, groups: &mut Vec<Group>, reports: &[usize]) 
     pairing::pair_all(tree, groups);
 }
 
+/// Brings a silent call to the group that has the strong id of the wrapper which lends to it: then nothing is to be lent.
+pub(super) fn tie_lenders(tree: &Tree<'_>, groups: &mut Vec<Group>) {
+    for at in 0..groups.len() {
+        let Some(id) = groups[at].lender.and_then(|lender| tree.report(lender).strong_response_id()) else {
+            continue;
+        };
+        let has_it = |group: &Group| {
+            group.members.iter().any(|&node| tree.report(node).strong_response_id() == Some(id))
+        };
+        if let Some(into) = groups.iter().position(has_it).filter(|&into| into != at) {
+            let absorbed = Group { timeless: groups[at].members.clone(), ..groups[at].clone() };
+            groups[at].members.clear();
+            groups[into].absorb(absorbed, Rule::ResponseId);
+        }
+    }
+    groups.retain(|group| !group.members.is_empty());
+}
+
 /// Adds each report to the group that has its strong id, else as a group of its own.
 fn add_by_id(tree: &Tree<'_>, groups: &mut Vec<Group>, reports: &[usize], rule: Rule) {
     let mut by_id: HashMap<&str, usize> = HashMap::new();

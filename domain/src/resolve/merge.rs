@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::accord::states_nothing;
+use super::accord::{families, includes_cache_of, states_nothing};
 use super::duplicates::Group;
 use super::tree::Tree;
 use super::{Metering, Outcome, ResolvedCall, Rule, SpanOutcome, SpanRef, TenantSource};
@@ -22,10 +22,21 @@ pub(super) fn merge(tree: &Tree<'_>, group: &Group) -> ResolvedCall {
 
     let lender = group.lender.map(|node| tree.report(node));
     let usage = merge_usage(reports().chain(lender));
-    let first = |read: &dyn Fn(&Observation) -> Option<String>| reports().chain(lender).find_map(read);
+    // Where a report around another names another model, the inner one is nearer to what answered.
+    let overruled = |&outer: &usize| {
+        let other_model = |&inner: &usize| {
+            tree.is_ancestor(outer, inner) && families(tree.report(outer), tree.report(inner)) == Some(false)
+        };
+        ranked.iter().any(other_model)
+    };
+    let (outer, nearest): (Vec<usize>, Vec<usize>) = ranked.iter().copied().partition(overruled);
+    let named = || nearest.iter().chain(&outer).map(|&node| tree.report(node));
+    let first = |read: &dyn Fn(&Observation) -> Option<String>| named().chain(lender).find_map(read);
     // Names of the provider come best from who names it; a dated model best from who knows the answer.
     let request_model = first(&|report| report.request_model.clone());
-    let response_model = reports()
+    let response_model = nearest
+        .iter()
+        .map(|&node| tree.report(node))
         .filter_map(|report| report.response_model.as_deref())
         .min_by_key(|model| (naming::model_family(model).len() == model.len(), model.len()))
         .map(str::to_string);
@@ -37,6 +48,7 @@ pub(super) fn merge(tree: &Tree<'_>, group: &Group) -> ResolvedCall {
     let operation =
         first(&|report| (!report.operation.is_empty()).then(|| report.operation.clone())).unwrap_or_default();
     let strong_response_id = reports()
+        .chain(lender)
         .filter(|report| report.strong_response_id().is_some())
         .filter_map(|report| report.response_id.as_ref())
         .max_by_key(|id| (id.from_attribute, Reverse(&id.text)))
@@ -105,6 +117,13 @@ fn merge_usage<'a>(reports: impl Iterator<Item = &'a Observation>) -> Usage {
             sources.iter().filter_map(|report| report.usage.get(class)).find(|count| !nonzero || *count > 0)
         };
         merged.set(class, stated(true).or_else(|| stated(false)));
+    }
+    // An input that leaves out the cache, by a report that says nothing of one, beside the whole by another.
+    let part = sources.iter().find(|source| source.usage.count(TokenClass::Input) > 0);
+    let whole =
+        part.and_then(|part| sources.iter().find(|source| includes_cache_of(&source.usage, &part.usage)));
+    if let Some(whole) = whole {
+        merged.set(TokenClass::Input, whole.usage.get(TokenClass::Input));
     }
     for source in &sources {
         for (unit, quantity) in &source.usage.units {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Rule;
-use super::accord::{self, Accord, covers, pairs, touch};
+use super::accord::{self, Accord, covers, pairs, states_nothing, touch};
 use super::duplicates::Group;
 use super::tree::{Parent, Tree};
 use crate::identity::TraceId;
+use crate::observation::Observation;
 use crate::usage::TokenClass;
 
 /// How two reports stand to each other, nearest first.
@@ -36,7 +37,7 @@ impl Relation {
             Self::SameTrace => same_trace,
             Self::SameProcess => {
                 let root = tree.parent(a) == Parent::Root || tree.parent(b) == Parent::Root;
-                let input = |one: &crate::Observation| one.usage.get(TokenClass::Input).is_some();
+                let input = |one: &Observation| one.usage.get(TokenClass::Input).is_some();
                 // What link keys can find: `link_keys` gathers traces by process and exact input and output.
                 !same_trace && root && x.process != 0 && x.process == y.process && input(x) && input(y)
             }
@@ -136,11 +137,19 @@ fn related(tree: &Tree<'_>, a: &Group, b: &Group, relation: Relation) -> bool {
     pairs(a, b).any(|(x, y)| {
         let (one, other) = (tree.report(x), tree.report(y));
         // A call without usage can only be told by its place: inside or beside the other, over the same time.
-        let told =
-            accord.usage == Some(true) || (close && covers(one, other) && one.scope.name != other.scope.name);
+        let placed =
+            || close && covers(one, other) && (one.scope.name != other.scope.name || is_shell(one, other));
+        let told = accord.usage == Some(true) || placed();
         let tied = accord::of_reports(one, other).with_usage_of(accord);
         told && relation.holds(tree, x, y) && touch(one, other) && possible(tied)
     })
+}
+
+/// Whether the outer of two reports by one instrumentation is the method that made the other's request. A stream without usage
+/// is not: it lasts while its answer is worked on, with calls of their own inside.
+fn is_shell(x: &Observation, y: &Observation) -> bool {
+    let outer = if x.start <= y.start && x.end >= y.end { x } else { y };
+    states_nothing(&outer.usage) && outer.streaming != Some(true) && outer.response_id.is_none()
 }
 
 /// What no two reports of one call can be: by one instrumentation unless one is the raw request of the other; or apart

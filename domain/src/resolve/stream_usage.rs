@@ -1,5 +1,5 @@
-//! The one exception to "one report an instrumentation": a span of practically no length that only carries the usage of
-//! the silent stream before it, by the same instrumentation, beside or under it.
+//! The one exception to "one report an instrumentation": a span of practically no length that only marks the end of
+//! the silent stream before it, with its usage if there is one, by the same instrumentation, beside or under it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::observation::Observation;
 /// A span is of practically no length up to this, in nanoseconds: starting and ending one takes that long.
 const NO_LENGTH_NANOS: i64 = 1_000_000;
 
-/// Adds each carrier of usage to the call whose stream ended last before it; each stream has one.
+/// Adds each mark of an end to the call whose stream ended last before it; each stream has one.
 pub(super) fn attach(tree: &Tree<'_>, groups: &mut Vec<Group>) {
     let mut carriers: Vec<(usize, usize)> = Vec::new();
     let mut streams: Vec<(usize, usize)> = Vec::new();
@@ -22,17 +22,25 @@ pub(super) fn attach(tree: &Tree<'_>, groups: &mut Vec<Group>) {
             let report = tree.report(node);
             if states_nothing(&report.usage) {
                 streams.push((node, at));
-            } else if group.members.len() == 1 && is_no_length(report) {
+            }
+            if group.members.len() == 1 && is_no_length(report) {
                 carriers.push((node, at));
             }
         }
     }
-    carriers.sort_by_key(|&(node, _)| (tree.report(node).start, node));
+    let silent = |node: usize| states_nothing(&tree.report(node).usage);
+    // Those with usage choose first: a stream that was metered is not left over for a mark that says nothing.
+    carriers.sort_by_key(|&(node, _)| (silent(node), tree.report(node).start, node));
     streams.sort_by_key(|&(node, _)| Reverse((tree.report(node).end, node)));
     let mut taken: BTreeSet<usize> = BTreeSet::new();
     for (carrier, from) in carriers {
+        if taken.contains(&carrier) {
+            continue;
+        }
         let fits = |&&(stream, into): &&(usize, usize)| {
+            let both_mark = silent(carrier) && is_no_length(tree.report(stream));
             !taken.contains(&stream)
+                && !both_mark
                 && is_before(tree, stream, carrier)
                 && accord::of_groups(tree, &groups[into], &groups[from]).is_possible()
         };

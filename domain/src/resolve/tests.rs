@@ -110,6 +110,8 @@ fn span(line: &str) -> Evidence {
                     _ => Trust::Framework,
                 }
             }
+            "asked" => observation.request_model = Some(value.into()),
+            "stream" => observation.streaming = Some(true),
             "model" => observation.response_model = Some(value.into()),
             "process" => observation.process = value.parse().unwrap(),
             other => panic!("{other} is no fact"),
@@ -343,6 +345,107 @@ fn a_zero_length_span_can_carry_the_usage_of_the_stream_before_it() {
         "a r call x 0-100
          z r call x 150-150 in=5 out=2",
         &["z+a:stream-usage 5>2"],
+    );
+}
+
+#[test]
+fn a_span_of_no_length_without_usage_only_ends_the_stream_before_it() {
+    check(
+        "a r call x 0-100
+         z r call x 150-150",
+        &["a+z:stream-usage ->-"],
+    );
+    check("z r call x 150-150", &["z:call ->-"]);
+}
+
+#[test]
+fn a_gateway_that_fell_back_or_was_asked_by_alias_is_the_call_inside_it_and_named_after_it() {
+    check(
+        "a r call x 0-100 in=5 out=2 asked=fast model=fast
+         b a call x 50-90 in=5 out=2 asked=gpt-4o model=gpt-4o",
+        &["a+b:nested 5>2"],
+    );
+    let evidence = spans(
+        "a r call x 0-100 in=5 out=2 asked=fast model=fast-and-cheap
+         b a call x 50-90 in=5 out=2 asked=gpt-4o model=gpt-4o",
+    );
+    let resolution = resolve(&evidence, &Rules::default());
+    let named = resolution.calls.iter().map(|call| (call.model.as_deref(), call.request_model.as_deref()));
+    assert_eq!(named.collect::<Vec<_>>(), [(Some("gpt-4o"), Some("gpt-4o"))]);
+    // Beside it, another model is another call.
+    check(
+        "a r call x 0-100 in=5 out=2 asked=fast model=fast
+         b r call y 0-100 in=5 out=2 asked=gpt-4o model=gpt-4o",
+        &["a:call 5>2", "b:call 5>2"],
+    );
+}
+
+#[test]
+fn a_method_around_the_request_of_one_instrumentation_is_no_call_of_its_own_and_a_stream_is() {
+    check(
+        "a r call x 0-100
+         b a call x 10-90 in=5 out=2",
+        &["b+a:nested 5>2"],
+    );
+    check(
+        "a r call x 0-100 stream=1
+         b a call x 10-90 in=5 out=2",
+        &["a:call ->-", "b:call 5>2"],
+    );
+}
+
+#[test]
+fn a_framework_may_end_its_span_of_a_stream_before_the_sdk_asks() {
+    check(
+        "a r call x 0-10 in=5 out=2 trust=framework
+         b r call y 40-90 in=5 out=2 stream=1",
+        &["b+a:no-id 5>2"],
+    );
+    check(
+        "a r call x 0-10 in=5 out=2 trust=framework
+         b r call y 200-290 in=5 out=2 stream=1",
+        &["a:call 5>2", "b:call 5>2"],
+    );
+    check(
+        "a r call x 0-10 in=5 out=2 trust=framework
+         b r call y 40-90 in=5 out=2",
+        &["a:call 5>2", "b:call 5>2"],
+    );
+}
+
+#[test]
+fn an_input_without_its_cache_agrees_with_the_whole() {
+    check(
+        "a r call x 0-10 in=81 out=32 trust=framework
+         b a call y 1-9 in=171 cr=90 out=32",
+        &["b+a:nested 171>32"],
+    );
+    check(
+        "a r call x 0-10 in=81 out=32 trust=provider
+         b a call y 1-9 in=171 cr=90 out=32",
+        &["a+b:nested 171>32"],
+    );
+    check(
+        "a r call x 0-10 in=80 out=32
+         b a call y 1-9 in=171 cr=90 out=32",
+        &["a:call 80>32", "b:call 171>32"],
+    );
+}
+
+#[test]
+fn a_wrapper_that_names_the_answer_is_tied_to_its_other_reports() {
+    // A gateway wrote on an application's span; the client has its own in another process.
+    check(
+        "s/a - wrap x 0-100 in=5 out=2 id=1
+         t/b - call y 0-100 in=5 out=2 id=1 process=8",
+        &["b+a:response-id 5>2"],
+    );
+    // Its request on the wire says nothing of usage.
+    check(
+        "s/a - wrap x 0-100 in=5 out=2 id=1
+         s/w a call x 1-99
+         t/b - call y 0-100 in=5 out=2 id=1 process=8",
+        &["b+w:response-id 5>2", "wrapper a:wrapper"],
     );
 }
 
