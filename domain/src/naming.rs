@@ -3,6 +3,8 @@
 //! `provider` is the OpenTelemetry GenAI well-known value; `model` is the provider's own name without gateway or
 //! vendor prefix. Both are tables, so that a new spelling is a new row.
 
+use std::borrow::Cow;
+
 /// Spellings seen in the field and the well-known value they stand for. Longest match of a whole dotted or slashed
 /// prefix wins, so `openai.chat` and `openai/…` are `openai`.
 const PROVIDERS: &[(&str, &str)] = &[
@@ -119,7 +121,11 @@ const MODEL_PREFIXES: &[&str] = &[
 
 /// The well-known value for a provider's spelling; `None` for frameworks and gateways that are no provider
 /// (`langchain`, `strands-agents`, …) and for the empty string. An unknown spelling is kept, in lower case.
-pub fn provider(spelling: &str) -> Option<String> {
+pub fn provider(spelling: &str) -> Option<Cow<'_, str>> {
+    // Most producers write a spelling of the table, letter by letter.
+    if let Some(known) = known_provider(spelling) {
+        return Some(Cow::Borrowed(known));
+    }
     let spelling = spelling.trim().trim_matches('"').to_ascii_lowercase();
     const NOT_PROVIDERS: &[&str] = &[
         "",
@@ -164,15 +170,19 @@ pub fn provider(spelling: &str) -> Option<String> {
     }
     let mut prefix = spelling.as_str();
     loop {
-        if let Some((_, known)) = PROVIDERS.iter().find(|(name, _)| *name == prefix) {
-            return Some((*known).to_string());
+        if let Some(known) = known_provider(prefix) {
+            return Some(Cow::Borrowed(known));
         }
         // `openai.chat` → `openai`; `anthropic/messages` → `anthropic`.
         match prefix.rfind(['.', '/', ':']) {
             Some(at) => prefix = &prefix[..at],
-            None => return Some(spelling),
+            None => return Some(Cow::Owned(spelling)),
         }
     }
+}
+
+fn known_provider(spelling: &str) -> Option<&'static str> {
+    PROVIDERS.iter().find(|(name, _)| *name == spelling).map(|(_, known)| *known)
 }
 
 /// The provider that a model's name gives away; `None` where the name does not tell.
@@ -184,9 +194,9 @@ pub fn provider_of_model(model: &str) -> Option<&'static str> {
 
 /// The provider's own name of a model: gateway and vendor prefixes removed, JSON quotes removed.
 /// `None` for text that is no name (empty, `None`, `unknown`).
-pub fn model(spelling: &str) -> Option<String> {
+pub fn model(spelling: &str) -> Option<&str> {
     let mut name = spelling.trim().trim_matches('"').trim();
-    if name.is_empty() || ["none", "null", "unknown"].contains(&name.to_ascii_lowercase().as_str()) {
+    if name.is_empty() || ["none", "null", "unknown"].iter().any(|none| name.eq_ignore_ascii_case(none)) {
         return None;
     }
     for prefix in MODEL_PREFIXES {
@@ -201,7 +211,7 @@ pub fn model(spelling: &str) -> Option<String> {
         }
         name = rest;
     }
-    Some(name.to_string())
+    Some(name)
 }
 
 /// Bedrock's own name of a model. Some instrumentations take the maker off it (`nova-lite-v1:0`); there are prices for the whole.
@@ -281,7 +291,7 @@ mod tests {
             ("None", None),
             ("", None),
         ] {
-            assert_eq!(model(spelling).as_deref(), name, "{spelling}");
+            assert_eq!(model(spelling), name, "{spelling}");
         }
     }
 

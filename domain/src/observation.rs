@@ -2,6 +2,9 @@
 //!
 //! An [`Observation`] is made once, by the decoder, from one span; it is what the journal keeps, what
 //! `observation_log` stores and what [`crate::resolve`] reads. It never holds prompt or completion text.
+//!
+//! Its texts are owned (`String`, where nothing else is said) wherever it is kept. The decoder, which only writes it down, makes
+//! it of texts that it borrows from the request.
 
 use crate::identity::{Realm, SpanId, TraceId};
 use crate::time::{EventTime, ReceivedAt};
@@ -86,47 +89,90 @@ pub enum SpanStatus {
 
 /// The provider's name for an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ResponseId {
+pub struct ResponseId<S = String> {
     /// The id, verbatim.
-    pub text: String,
+    pub text: S,
     /// Whether it stood in an attribute of its own (`true`) or only inside recorded content.
     pub from_attribute: bool,
 }
 
 /// The instrumentation scope that made a span.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Scope {
+pub struct Scope<S = String> {
     /// Its name, for instance `opentelemetry.instrumentation.openai.v1`.
-    pub name: String,
+    pub name: S,
     /// Its version, empty where not stated.
-    pub version: String,
+    pub version: S,
 }
 
 /// Whom and what a call is for. Each is `None` where nothing was said.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
-pub struct Dimensions {
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Dimensions<S = String> {
     /// The payer.
-    pub tenant: Option<String>,
+    pub tenant: Option<S>,
     /// The product feature.
-    pub feature: Option<String>,
+    pub feature: Option<S>,
     /// The end user.
-    pub user_id: Option<String>,
+    pub user_id: Option<S>,
     /// The session or conversation.
-    pub session_id: Option<String>,
+    pub session_id: Option<S>,
     /// The agent.
-    pub agent: Option<String>,
+    pub agent: Option<S>,
     /// The service (`service.name`).
-    pub service: Option<String>,
+    pub service: Option<S>,
     /// The deployment environment.
-    pub environment: Option<String>,
+    pub environment: Option<S>,
+}
+
+impl<S> Default for Dimensions<S> {
+    fn default() -> Self {
+        Self {
+            tenant: None,
+            feature: None,
+            user_id: None,
+            session_id: None,
+            agent: None,
+            service: None,
+            environment: None,
+        }
+    }
+}
+
+impl<S> Dimensions<S> {
+    /// Whether nothing is stated.
+    pub fn is_empty(&self) -> bool {
+        let Self { tenant, feature, user_id, session_id, agent, service, environment } = self;
+        [tenant, feature, user_id, session_id, agent, service, environment].into_iter().all(Option::is_none)
+    }
+
+    /// The same, each text made into another.
+    pub fn map<T>(self, text: impl Fn(S) -> T) -> Dimensions<T> {
+        Dimensions {
+            tenant: self.tenant.map(&text),
+            feature: self.feature.map(&text),
+            user_id: self.user_id.map(&text),
+            session_id: self.session_id.map(&text),
+            agent: self.agent.map(&text),
+            service: self.service.map(&text),
+            environment: self.environment.map(&text),
+        }
+    }
+
+    /// The same, its texts borrowed.
+    pub fn borrowed(&self) -> Dimensions<&S> {
+        Dimensions {
+            tenant: self.tenant.as_ref(),
+            feature: self.feature.as_ref(),
+            user_id: self.user_id.as_ref(),
+            session_id: self.session_id.as_ref(),
+            agent: self.agent.as_ref(),
+            service: self.service.as_ref(),
+            environment: self.environment.as_ref(),
+        }
+    }
 }
 
 impl Dimensions {
-    /// Whether nothing is stated.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Takes from `other` what is not stated here.
     pub fn fill_from(&mut self, other: &Self) {
         let fill = |mine: &mut Option<String>, theirs: &Option<String>| {
@@ -163,7 +209,7 @@ impl Default for KeyStamp {
 
 /// What one span says of a call.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Observation {
+pub struct Observation<S = String> {
     /// What the request's API key says.
     pub key: KeyStamp,
     /// When the collector received it.
@@ -175,9 +221,9 @@ pub struct Observation {
     /// The span it was started under, `None` for a root.
     pub parent: Option<SpanId>,
     /// The span's name.
-    pub name: String,
+    pub name: S,
     /// The instrumentation that made it.
-    pub scope: Scope,
+    pub scope: Scope<S>,
     /// A hash of what identifies the process in the resource (service, instance, host, pid), 0 if nothing does.
     pub process: u64,
     /// When it started.
@@ -187,27 +233,27 @@ pub struct Observation {
     /// How it ended.
     pub status: SpanStatus,
     /// `error.type` or what stands for it; a span may have one and still state usage.
-    pub error_type: Option<String>,
+    pub error_type: Option<S>,
     /// What it is in the eyes of billing.
     pub kind: Kind,
     /// The convention (the decoder's table) that read it.
-    pub convention: String,
+    pub convention: S,
     /// The operation by its OpenTelemetry name (`chat`, `embeddings`, `text_completion`, `generate_content`, …), empty if unknown.
-    pub operation: String,
+    pub operation: S,
     /// The provider by its OpenTelemetry well-known name.
-    pub provider: Option<String>,
+    pub provider: Option<S>,
     /// The model asked for, without gateway or vendor prefix.
-    pub request_model: Option<String>,
+    pub request_model: Option<S>,
     /// The model that answered, without gateway or vendor prefix.
-    pub response_model: Option<String>,
+    pub response_model: Option<S>,
     /// The provider's name for the answer.
-    pub response_id: Option<ResponseId>,
+    pub response_id: Option<ResponseId<S>>,
     /// Whether the answer was streamed, where known.
     pub streaming: Option<bool>,
     /// The tier billed (the response's where known, else the request's).
-    pub service_tier: Option<String>,
+    pub service_tier: Option<S>,
     /// The provider's region, where known.
-    pub region: Option<String>,
+    pub region: Option<S>,
     /// What was used, normalised.
     pub usage: Usage,
     /// Whether the counts are the producer's estimate.
@@ -217,13 +263,53 @@ pub struct Observation {
     /// Why the stated usage cannot be billed, if so.
     pub fault: Option<UsageFault>,
     /// What the span itself says of whom to bill.
-    pub dimensions: Dimensions,
+    pub dimensions: Dimensions<S>,
     /// What its resource says.
-    pub resource_dimensions: Dimensions,
+    pub resource_dimensions: Dimensions<S>,
     /// The decoder that made this.
     pub decoder_version: u32,
     /// The span's non-content attributes of AI namespaces, verbatim, as one JSON object of at most 4 KiB.
-    pub attributes: String,
+    pub attributes: S,
+}
+
+impl<S> Observation<S> {
+    /// The same, each text made into another.
+    pub fn map<T>(self, text: impl Fn(S) -> T) -> Observation<T> {
+        Observation {
+            key: self.key,
+            received_at: self.received_at,
+            trace: self.trace,
+            span: self.span,
+            parent: self.parent,
+            name: text(self.name),
+            scope: Scope { name: text(self.scope.name), version: text(self.scope.version) },
+            process: self.process,
+            start: self.start,
+            end: self.end,
+            status: self.status,
+            error_type: self.error_type.map(&text),
+            kind: self.kind,
+            convention: text(self.convention),
+            operation: text(self.operation),
+            provider: self.provider.map(&text),
+            request_model: self.request_model.map(&text),
+            response_model: self.response_model.map(&text),
+            response_id: self
+                .response_id
+                .map(|id| ResponseId { text: text(id.text), from_attribute: id.from_attribute }),
+            streaming: self.streaming,
+            service_tier: self.service_tier.map(&text),
+            region: self.region.map(&text),
+            usage: self.usage,
+            estimated: self.estimated,
+            trust: self.trust,
+            fault: self.fault,
+            dimensions: self.dimensions.map(&text),
+            resource_dimensions: self.resource_dimensions.map(&text),
+            decoder_version: self.decoder_version,
+            attributes: text(self.attributes),
+        }
+    }
 }
 
 impl Observation {

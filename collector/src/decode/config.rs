@@ -129,7 +129,7 @@ impl Dimension {
     ];
 
     /// Its place in the domain's record.
-    pub(super) fn of(self, dimensions: &mut Dimensions) -> &mut Option<String> {
+    pub(super) fn of<S>(self, dimensions: &mut Dimensions<S>) -> &mut Option<S> {
         match self {
             Self::Tenant => &mut dimensions.tenant,
             Self::Feature => &mut dimensions.feature,

@@ -34,7 +34,7 @@ impl Stated {
     /// A count written as text.
     pub(super) fn of_text(text: &str) -> Option<Self> {
         let text = text.trim();
-        if ["", "None", "none", "null", "undefined", "NaN", "nan"].contains(&text) {
+        if matches!(text, "" | "None" | "none" | "null" | "undefined" | "NaN" | "nan") {
             return None;
         }
         Some(if let Ok(count) = text.parse::<u64>() {

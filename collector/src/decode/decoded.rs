@@ -1,8 +1,41 @@
 //! What became of a request: evidence, and a count for every span that is none.
 
-use domain::Evidence;
+use std::borrow::Cow;
+
+use domain::{Evidence, Link, Observation};
 
 use crate::otlp::SpanFault;
+
+/// Where evidence goes as it is found, one piece after the other.
+pub trait Sink {
+    /// Takes an observation, made of texts that are gone with the request.
+    fn observation(&mut self, observation: &Observation<Cow<'_, str>>);
+
+    /// Takes a link.
+    fn link(&mut self, link: &Link);
+}
+
+/// Evidence as values, for whoever wants to look at it.
+impl Sink for Vec<Evidence> {
+    fn observation(&mut self, observation: &Observation<Cow<'_, str>>) {
+        self.push(Evidence::Observation(Box::new(observation.clone().map(Cow::into_owned))));
+    }
+
+    fn link(&mut self, link: &Link) {
+        self.push(Evidence::Link(link.clone()));
+    }
+}
+
+/// What a request was made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// All spans that were sent, rejected ones included.
+    pub sent: u64,
+    /// Those that are AI usage or look like it.
+    pub ai: u64,
+    /// Those that could not be used, by reason.
+    pub rejected: Rejections,
+}
 
 /// The evidence of a request, or of several decoded into it one after the other.
 #[derive(Debug, Default, PartialEq)]
@@ -67,6 +100,12 @@ impl From<SpanFault> for RejectReason {
             SpanFault::TraceId => Self::TraceId,
             SpanFault::SpanId => Self::SpanId,
         }
+    }
+}
+
+impl std::ops::AddAssign for Rejections {
+    fn add_assign(&mut self, more: Self) {
+        self.counts.iter_mut().zip(more.counts).for_each(|(count, more)| *count += more);
     }
 }
 

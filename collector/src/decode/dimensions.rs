@@ -74,7 +74,7 @@ impl<'a> Told<'a> {
     }
 
     fn offer(&mut self, dimension: Dimension, strength: u16, text: Cow<'a, str>) {
-        let none = ["", "None", "none", "null", "undefined"].contains(&&*text);
+        let none = matches!(&*text, "" | "None" | "none" | "null" | "undefined");
         let best = &mut self.best[dimension as usize];
         if !none && text.len() <= NAME_BYTES_MAX && best.as_ref().is_none_or(|(held, _)| strength <= *held) {
             *best = Some((strength, text));
@@ -82,10 +82,10 @@ impl<'a> Told<'a> {
     }
 
     /// What was told, as the domain's record.
-    pub(super) fn dimensions(&mut self) -> Dimensions {
+    pub(super) fn dimensions(&mut self) -> Dimensions<Cow<'a, str>> {
         let mut dimensions = Dimensions::default();
         for (dimension, best) in Dimension::ALL.into_iter().zip(&mut self.best) {
-            *dimension.of(&mut dimensions) = best.take().map(|(_, text)| text.into_owned());
+            *dimension.of(&mut dimensions) = best.take().map(|(_, text)| text);
         }
         dimensions
     }

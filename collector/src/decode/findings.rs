@@ -8,6 +8,7 @@ use super::counts::{Counts, Stated};
 use super::dimensions::Told;
 use super::index::{Entry, Index, Ranked};
 use super::scan::unquoted;
+use super::verbatim::Verbatim;
 use crate::otlp::{AnyValue, Attribute, SpanView, ValueView, WalkError};
 
 /// The name of the span onto which LiteLLM copies the provider's answer field by field.
@@ -40,6 +41,10 @@ impl<T> Slot<T> {
 
     pub(super) fn get(&self) -> Option<&T> {
         self.0.as_ref().map(|(_, fact)| fact)
+    }
+
+    pub(super) fn take(&mut self) -> Option<T> {
+        self.0.take().map(|(_, fact)| fact)
     }
 
     pub(super) fn rank(&self) -> Option<u16> {
@@ -94,54 +99,60 @@ pub(super) struct Findings<'a> {
     content: Vec<(u16, Fact, &'a str)>,
     /// Whom and what it is for.
     pub(super) told: Told<'a>,
-    /// Attributes to be kept with the observation.
-    pub(super) kept: Vec<(&'a str, AnyValue<'a>)>,
 }
 
 impl<'a> Findings<'a> {
-    /// Reads a span's attributes once, from first to last.
-    pub(super) fn read(span: &SpanView<'a>, index: &Index) -> Result<Self, WalkError> {
+    /// Reads a span's attributes once, from first to last, and keeps of them what is to stand with an observation.
+    pub(super) fn read(span: &SpanView<'a>, index: &Index, kept: &mut Verbatim) -> Result<Self, WalkError> {
+        kept.begin();
         let mut findings = Self {
             ranks: [u16::MAX; Count::LEN],
             raw_span: span.name == LITELLM_RAW_SPAN,
             ..Self::default()
         };
-        for attribute in span.attributes() {
+        for attribute in span.attributes().raw() {
             let attribute = attribute?;
-            match index.entry(attribute.key) {
-                Some(entry) => findings.known(index, entry, attribute)?,
-                None => findings.unknown(index, attribute)?,
+            match index.entry(attribute.key_bytes()) {
+                Some(entry) => findings.known(index, entry, attribute.value, kept)?,
+                None => findings.unknown(index, attribute.read()?, kept)?,
             }
         }
         Ok(findings)
     }
 
-    fn known(&mut self, index: &Index, entry: &Entry, attribute: Attribute<'a>) -> Result<(), WalkError> {
-        let value = attribute.value;
-        let content = matches!(
-            entry.fact,
-            Some(Ranked { fact: Fact::Content | Fact::Answer | Fact::ProviderMetadata | Fact::Request, .. })
-        );
-        if !content && value.wire_len() <= KNOWN_BYTES_MAX {
-            self.kept.push((attribute.key, value));
-        }
-        if matches!(entry.fact, Some(Ranked { fact: Fact::Content | Fact::Plain, .. }))
-            && entry.dimension.is_none()
-            && !entry.json_object
-        {
+    fn known(
+        &mut self,
+        index: &Index,
+        entry: &Entry,
+        value: AnyValue<'a>,
+        kept: &mut Verbatim,
+    ) -> Result<(), WalkError> {
+        let states_nothing = entry.dimension.is_none() && !entry.json_object;
+        let fact = entry.fact.map(|ranked| ranked.fact);
+        if states_nothing && matches!(fact, Some(Fact::Content)) {
             return Ok(());
         }
-        let view = value.view()?;
+        let wire_len = value.wire_len();
+        let value = value.view();
+        let content =
+            matches!(fact, Some(Fact::Content | Fact::Answer | Fact::ProviderMetadata | Fact::Request));
+        if !content && wire_len <= KNOWN_BYTES_MAX {
+            kept.keep(&entry.name, &value);
+        }
+        if states_nothing && matches!(fact, Some(Fact::Plain)) {
+            return Ok(());
+        }
+        let value = value?;
         if let Some(dimension) = entry.dimension {
-            self.told.take(dimension, view);
+            self.told.take(dimension, value);
         }
         if entry.json_object
-            && let ValueView::Str(text) = view
+            && let ValueView::Str(text) = value
         {
             self.told.take_json(index, text);
         }
         if let Some(ranked) = entry.fact {
-            self.fact(ranked, view);
+            self.fact(ranked, value);
         }
         Ok(())
     }
@@ -268,37 +279,50 @@ impl<'a> Findings<'a> {
         }
     }
 
-    fn unknown(&mut self, index: &Index, attribute: Attribute<'a>) -> Result<(), WalkError> {
+    fn unknown(
+        &mut self,
+        index: &Index,
+        attribute: Attribute<'a>,
+        kept: &mut Verbatim,
+    ) -> Result<(), WalkError> {
         let Attribute { key, value } = attribute;
         let under = index.under(key);
-        let namespace = under.and_then(|under| under.namespace);
-        if let Some(dimension) = under.and_then(|under| under.dimension) {
-            self.told.take(dimension, value.view()?);
+        let namespace = under.namespace;
+        if let Some(dimension) = under.dimension {
+            let view = value.view()?;
+            self.told.take(dimension, view);
             if value.wire_len() <= UNKNOWN_BYTES_MAX {
-                self.kept.push((key, value));
+                kept.keep(key, &Ok(view));
             }
             return Ok(());
         }
         match namespace {
             Some(Namespace::Content) => return Ok(()),
-            Some(Namespace::RawAnswer) if key.matches('.').count() > 1 => return self.raw_answer(attribute),
+            Some(Namespace::RawAnswer) if key.matches('.').count() > 1 => {
+                return self.raw_answer(attribute, kept);
+            }
             Some(Namespace::Ai | Namespace::RawAnswer) if value.wire_len() <= UNKNOWN_BYTES_MAX => {
-                self.kept.push((key, value));
+                kept.keep(key, &value.view());
             }
             _ => {}
         }
         if !self.unknown_usage
+            && value.may_be_number()
             && looks_like_usage(key, namespace.is_some())
-            && matches!(value.view()?, ValueView::Int(_) | ValueView::Double(_))
+            && let view @ (ValueView::Int(_) | ValueView::Double(_)) = value.view()?
         {
             self.unknown_usage = true;
-            self.kept.push((key, value));
+            kept.keep(key, &Ok(view));
         }
         Ok(())
     }
 
     /// `llm.<provider>.<field>` of LiteLLM's raw span. Elsewhere, and for other fields, it may be content.
-    fn raw_answer(&mut self, Attribute { key, value }: Attribute<'a>) -> Result<(), WalkError> {
+    fn raw_answer(
+        &mut self,
+        Attribute { key, value }: Attribute<'a>,
+        kept: &mut Verbatim,
+    ) -> Result<(), WalkError> {
         let parts = key.strip_prefix("llm.").and_then(|rest| rest.split_once('.'));
         let Some((provider, field)) = parts.filter(|_| self.raw_span) else { return Ok(()) };
         let fact = match field {
@@ -312,11 +336,12 @@ impl<'a> Findings<'a> {
         // Weaker than any attribute that a table names.
         let rank = u16::MAX - 1;
         self.providers.push((rank, Cow::Borrowed(provider)));
+        let view = value.view();
         if value.wire_len() <= KNOWN_BYTES_MAX {
-            self.kept.push((key, value));
+            kept.keep(key, &view);
         }
         let convention = super::conventions::ALL.iter().position(|convention| convention.name == "litellm");
-        self.fact(Ranked { fact, rank, convention: convention.unwrap_or(0) as u8 }, value.view()?);
+        self.fact(Ranked { fact, rank, convention: convention.unwrap_or(0) as u8 }, view?);
         Ok(())
     }
 
@@ -350,7 +375,7 @@ impl<'a> Findings<'a> {
 fn name(value: ValueView<'_>) -> Option<Cow<'_, str>> {
     let ValueView::Str(text) = value else { return None };
     let text = unquoted(text);
-    let none = ["", "None", "none", "null", "undefined", "unknown", "Unknown"].contains(&&*text);
+    let none = matches!(&*text, "" | "None" | "none" | "null" | "undefined" | "unknown" | "Unknown");
     (!none && text.len() <= NAME_BYTES_MAX).then_some(text)
 }
 
@@ -384,8 +409,11 @@ fn ai_sdk_role(operation: &str) -> Role {
 
 /// Whether a number under this name may be a count of used tokens that no table knows.
 fn looks_like_usage(key: &str, of_ai: bool) -> bool {
-    let has =
-        |text: &str| key.as_bytes().windows(text.len()).any(|at| at.eq_ignore_ascii_case(text.as_bytes()));
+    let has = |text: &str| {
+        let first = text.as_bytes()[0];
+        let mut windows = key.as_bytes().windows(text.len());
+        windows.any(|at| at[0].eq_ignore_ascii_case(&first) && at.eq_ignore_ascii_case(text.as_bytes()))
+    };
     const LIMITS: [&str; 9] =
         ["max", "limit", "budget", "persecond", "per_second", "ratio", "cost", "min", "established"];
     let counts = (has("token")

@@ -6,10 +6,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::config::{DecodeConfig, Dimension};
 use super::convention::{Fact, Namespace};
 use super::conventions;
+use super::prefixes::Prefixes;
 
 /// What an attribute's name means.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
+    /// The name itself: known to be text, which the name on the wire need not be asked any more.
+    pub(super) name: Box<str>,
     /// The fact it states.
     pub(super) fact: Option<Ranked>,
     /// The dimension it tells, and how strong its name is (0 is strongest).
@@ -40,14 +43,10 @@ pub(super) struct Under {
 /// The names of attributes, looked up.
 #[derive(Debug)]
 pub(super) struct Index {
-    entries: HashMap<Box<str>, Entry, BuildHasherDefault<NameHasher>>,
+    entries: Entries,
     /// Configured names alone, for keys behind a prefix or in a JSON object.
-    names: HashMap<Box<str>, (Dimension, u16), BuildHasherDefault<NameHasher>>,
-    /// Longest first, so that the first that fits is the one that says most.
-    namespaces: Vec<(&'static str, Namespace)>,
-    prefixes: Vec<String>,
-    /// Which first bytes any prefix has: most names of other spans end here.
-    first_bytes: [bool; 256],
+    names: HashMap<Box<[u8]>, (Dimension, u16), BuildHasherDefault<NameHasher>>,
+    prefixes: Prefixes,
 }
 
 /// How many places a name may be found in: of its own, behind a prefix, in a JSON object. Strength counts names first.
@@ -55,55 +54,44 @@ const PLACES: u16 = 3;
 
 impl Index {
     pub(super) fn new(config: &DecodeConfig) -> Self {
-        let mut entries: HashMap<Box<str>, Entry, _> = HashMap::default();
-        let mut namespaces = Vec::new();
+        let mut entries = Entries::default();
+        let mut prefixes = Prefixes::default();
         let mut rank = 0;
         for (table, convention) in conventions::ALL.iter().enumerate() {
             for (name, fact) in convention.facts {
                 let ranked = Ranked { fact: *fact, rank, convention: table as u8 };
-                entries.entry((*name).into()).or_default().fact.get_or_insert(ranked);
+                entry_of(&mut entries, name).fact.get_or_insert(ranked);
                 rank += 1;
             }
-            namespaces.extend_from_slice(convention.prefixes);
+            for (prefix, namespace) in convention.prefixes {
+                prefixes.add_namespace(prefix, *namespace);
+            }
         }
-        let mut names: HashMap<Box<str>, (Dimension, u16), _> = HashMap::default();
+        let mut names: HashMap<Box<[u8]>, (Dimension, u16), _> = HashMap::default();
         for dimension in Dimension::ALL {
             for (strength, name) in (0..).zip(config.names(dimension)) {
                 let told = (dimension, PLACES * strength);
-                entries.entry(name.as_str().into()).or_default().dimension.get_or_insert(told);
-                names.entry(name.as_str().into()).or_insert(told);
+                entry_of(&mut entries, name).dimension.get_or_insert(told);
+                names.entry(name.as_bytes().into()).or_insert(told);
             }
         }
         for name in &config.json_objects {
-            entries.entry(name.as_str().into()).or_default().json_object = true;
+            entry_of(&mut entries, name).json_object = true;
         }
-        // Stable: of two prefixes of one length the stronger convention's stands first.
-        namespaces.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        let mut first_bytes = [false; 256];
-        let starts =
-            namespaces.iter().map(|(prefix, _)| *prefix).chain(config.prefixes.iter().map(String::as_str));
-        for first in starts.filter_map(|prefix| prefix.bytes().next()) {
-            first_bytes[usize::from(first)] = true;
-        }
-        Self { entries, names, namespaces, prefixes: config.prefixes.clone(), first_bytes }
+        config.prefixes.iter().for_each(|prefix| prefixes.add_dimensions(prefix));
+        Self { entries, names, prefixes }
     }
 
     /// What a name means as a whole.
-    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+    pub(super) fn entry(&self, name: &[u8]) -> Option<&Entry> {
         self.entries.get(name)
     }
 
     /// What a name means by its start.
-    pub(super) fn under(&self, name: &str) -> Option<Under> {
-        let first = name.bytes().next()?;
-        if !self.first_bytes[usize::from(first)] {
-            return None;
-        }
-        let behind = self.prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()));
-        let dimension = behind.and_then(|rest| self.name(rest, 1));
-        let namespace =
-            self.namespaces.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, space)| *space);
-        Some(Under { namespace, dimension })
+    pub(super) fn under(&self, name: &str) -> Under {
+        let start = self.prefixes.start_of(name);
+        let dimension = start.dimensions_behind.and_then(|at| self.name(name.get(at..)?, 1));
+        Under { namespace: start.namespace, dimension }
     }
 
     /// The dimension that a key of a JSON object tells.
@@ -112,24 +100,52 @@ impl Index {
     }
 
     fn name(&self, name: &str, place: u16) -> Option<(Dimension, u16)> {
-        self.names.get(name).map(|(dimension, strength)| (*dimension, strength + place))
+        self.names.get(name.as_bytes()).map(|(dimension, strength)| (*dimension, strength + place))
     }
 }
 
-/// Hashes a short name in one step. Names come from clients, but the tables are fixed: nobody can fill a bucket.
+type Entries = HashMap<Box<[u8]>, Entry, BuildHasherDefault<NameHasher>>;
+
+fn entry_of<'a>(entries: &'a mut Entries, name: &str) -> &'a mut Entry {
+    let new = || Entry { name: name.into(), ..Entry::default() };
+    entries.entry(name.as_bytes().into()).or_insert_with(new)
+}
+
+/// Hashes a short name, eight bytes in a step. Names come from clients, but the tables are fixed: nobody can fill a bucket.
 #[derive(Debug, Default)]
 pub(super) struct NameHasher(u64);
 
+impl NameHasher {
+    #[inline(always)]
+    fn add(&mut self, word: u64) {
+        // Any odd number with bits all over; the rotation brings the well-mixed high bits to where the next step needs them.
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 impl Hasher for NameHasher {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxhash_rust::xxh3::xxh3_64(bytes);
+        match bytes.last_chunk::<8>() {
+            // The last step may see bytes of the one before again, which costs nothing.
+            Some(last) => {
+                let (words, _) = bytes.as_chunks::<8>();
+                words.iter().for_each(|word| self.add(u64::from_ne_bytes(*word)));
+                self.add(u64::from_ne_bytes(*last));
+            }
+            None => self.add(bytes.iter().fold(1, |word, byte| word << 8 | u64::from(*byte))),
+        }
     }
 
-    /// The end mark of a string: nothing follows that it would have to be told from.
-    fn write_u8(&mut self, _: u8) {}
+    /// A slice's length.
+    #[inline]
+    fn write_usize(&mut self, length: usize) {
+        self.add(length as u64);
+    }
 
+    #[inline]
     fn finish(&self) -> u64 {
-        self.0
+        self.0 ^ self.0 >> 32
     }
 }
 
@@ -161,16 +177,16 @@ mod tests {
             ("langfuse.observation.output.x", Some(Namespace::Ai)),
             ("metadata.anything", None),
         ] {
-            assert_eq!(under(name).and_then(|under| under.namespace), namespace, "{name}");
+            assert_eq!(under(name).namespace, namespace, "{name}");
         }
-        assert_eq!(under("http.request.method"), None);
+        assert_eq!(under("http.request.method"), Under { namespace: None, dimension: None });
     }
 
     #[test]
     fn a_stronger_name_wins_wherever_it_stands() {
         let index = Index::new(&DecodeConfig::default());
-        let plain = index.entry("feature").unwrap().dimension.unwrap();
-        let prefixed = index.under("ai.telemetry.metadata.feature.name").unwrap().dimension.unwrap();
+        let plain = index.entry(b"feature").unwrap().dimension.unwrap();
+        let prefixed = index.under("ai.telemetry.metadata.feature.name").dimension.unwrap();
         let json = index.json_key("feature.name").unwrap();
         assert!(prefixed.1 < json.1 && json.1 < plain.1);
         assert_eq!(prefixed.0, Dimension::Feature);

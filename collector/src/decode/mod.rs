@@ -16,6 +16,7 @@ mod config;
 mod convention;
 mod conventions;
 mod producer;
+mod prefixes;
 mod index;
 mod scan;
 mod counts;
@@ -33,17 +34,20 @@ mod decoded;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use domain::observation::KeyStamp;
-use domain::{Evidence, Link, Observation, ReceivedAt, SpanId, TraceId};
+use domain::{Link, Observation, ReceivedAt, SpanId, TraceId};
 
 pub use config::DecodeConfig;
-pub use decoded::{Decoded, RejectReason, Rejections};
+pub use decoded::{Decoded, RejectReason, Rejections, Sink, Spans};
 pub use traces::AiTraces;
 
-use crate::otlp::{ExportRequest, SpanView, WalkError};
+use crate::otlp::{ExportRequest, SpanFault, SpanView, WalkError};
 use index::Index;
 use resource::Resource;
 use span::{Found, Request, Source};
+use verbatim::Verbatim;
 
 /// The version of the tables and rules, on every observation. Raised when the same span would be read differently.
 pub const DECODER_VERSION: u32 = 1;
@@ -76,9 +80,21 @@ impl Decoder {
         Self { index: Index::new(config) }
     }
 
-    /// Reads a protobuf request into `out`, after what is there. On an error `out` is as it was.
+    /// Reads a protobuf request and hands its evidence to `sink`. After an error the sink holds part of a request.
     ///
     /// Spans of traces with AI usage, seen in this request or remembered in `ai_traces`, leave a link where they leave nothing else.
+    pub fn read(
+        &self,
+        body: &[u8],
+        key: &KeyStamp,
+        received_at: ReceivedAt,
+        ai_traces: &AiTraces,
+        sink: &mut impl Sink,
+    ) -> Result<Spans, WalkError> {
+        walk(body, Request { index: &self.index, key, received_at }, ai_traces, sink)
+    }
+
+    /// Reads a protobuf request into `out`, after what is there. On an error `out` is as it was.
     pub fn decode(
         &self,
         body: &[u8],
@@ -87,18 +103,24 @@ impl Decoder {
         ai_traces: &AiTraces,
         out: &mut Decoded,
     ) -> Result<(), WalkError> {
-        let before = (out.evidence.len(), out.rejected, out.spans, out.ai_spans);
-        let request = Request { index: &self.index, key, received_at };
-        let result = walk(body, request, ai_traces, out);
-        if result.is_err() {
-            out.evidence.truncate(before.0);
-            (out.rejected, out.spans, out.ai_spans) = (before.1, before.2, before.3);
-        }
-        result
+        let before = out.evidence.len();
+        let read = self.read(body, key, received_at, ai_traces, &mut out.evidence);
+        let spans = read.inspect_err(|_| out.evidence.truncate(before))?;
+        out.spans += spans.sent;
+        out.ai_spans += spans.ai;
+        out.rejected += spans.rejected;
+        Ok(())
     }
 }
 
-fn walk(body: &[u8], request: Request<'_>, ai_traces: &AiTraces, out: &mut Decoded) -> Result<(), WalkError> {
+fn walk(
+    body: &[u8],
+    request: Request<'_>,
+    ai_traces: &AiTraces,
+    sink: &mut impl Sink,
+) -> Result<Spans, WalkError> {
+    let mut spans = Spans::default();
+    let mut kept = Verbatim::default();
     let mut waiting = Vec::new();
     let mut here = Vec::new();
     for group in ExportRequest::new(body).resource_spans() {
@@ -108,41 +130,46 @@ fn walk(body: &[u8], request: Request<'_>, ai_traces: &AiTraces, out: &mut Decod
             let scope = scope?;
             let source = Source::new(&resource, scope.scope);
             for raw in scope.spans() {
-                out.spans += 1;
-                let found = raw?.read().and_then(|view| Ok((span::read(request, source, &view)?, view)));
-                match found {
-                    Err(fault) => out.rejected.add(fault.into()),
-                    Ok((Found::Usage(observation), _)) => {
-                        out.ai_spans += 1;
-                        here.push(observation.trace);
-                        out.evidence.push(Evidence::Observation(observation));
+                spans.sent += 1;
+                let view = match raw?.read() {
+                    Ok(view) => view,
+                    Err(fault) => {
+                        spans.rejected.add(fault.into());
+                        continue;
                     }
-                    Ok((Found::Attribution(observation), _)) => {
-                        out.evidence.push(Evidence::Observation(observation));
+                };
+                match span::read(request, source, &view, &mut kept, sink) {
+                    Ok(Found::Usage) => {
+                        spans.ai += 1;
+                        if here.last() != Some(&view.trace_id) {
+                            here.push(view.trace_id);
+                        }
                     }
-                    Ok((Found::Hint(observation), _)) => waiting.push(Waiting::Hint(observation)),
-                    Ok((Found::Place, view)) => waiting.push(Waiting::Place(Place::of(&view))),
+                    Ok(Found::Attribution) => {}
+                    Ok(Found::Hint(observation)) => waiting.push(Waiting::Hint(observation)),
+                    Ok(Found::Place) => waiting.push(Waiting::Place(Place::of(&view))),
+                    Err(fault) => spans.rejected.add(SpanFault::from(fault).into()),
                 }
             }
         }
     }
+    ai_traces.insert_all(&request.key.realm, &here);
+    if waiting.is_empty() {
+        return Ok(spans);
+    }
     here.sort_unstable();
-    here.dedup();
-    here.iter().for_each(|trace| ai_traces.insert(&request.key.realm, *trace));
     let has_usage =
         |trace: TraceId| here.binary_search(&trace).is_ok() || ai_traces.contains(&request.key.realm, trace);
     for waiting in waiting {
         match waiting {
             Waiting::Hint(observation) if has_usage(observation.trace) => {
-                out.evidence.push(Evidence::Observation(observation));
+                sink.observation(&observation.map(Cow::Owned));
             }
-            Waiting::Place(place) if has_usage(place.trace) => {
-                out.evidence.push(Evidence::Link(place.link(request)))
-            }
+            Waiting::Place(place) if has_usage(place.trace) => sink.link(&place.link(request)),
             _ => {}
         }
     }
-    Ok(())
+    Ok(spans)
 }
 
 impl Place {

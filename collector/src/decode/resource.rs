@@ -1,5 +1,7 @@
 //! What a resource says: whom its process works for, and which process it is.
 
+use std::borrow::Cow;
+
 use domain::observation::Dimensions;
 
 use super::dimensions::Told;
@@ -45,10 +47,10 @@ impl Resource {
             if attribute.key == "telemetry.sdk.name" {
                 openlit = matches!(value, ValueView::Str("openlit"));
             }
-            let entry = index.entry(attribute.key);
+            let entry = index.entry(attribute.key.as_bytes());
             if let Some(dimension) = entry.and_then(|entry| entry.dimension) {
                 told.take(dimension, value);
-            } else if let Some(dimension) = index.under(attribute.key).and_then(|under| under.dimension) {
+            } else if let Some(dimension) = index.under(attribute.key).dimension {
                 told.take(dimension, value);
             }
             if entry.is_some_and(|entry| entry.json_object)
@@ -57,7 +59,7 @@ impl Resource {
                 told.take_json(index, text);
             }
         }
-        Ok(Self { dimensions: told.dimensions(), process: hash(&identity), openlit })
+        Ok(Self { dimensions: told.dimensions().map(Cow::into_owned), process: hash(&identity), openlit })
     }
 }
 

@@ -175,6 +175,13 @@ impl<'a> Scan<'a> {
 
 /// Text without the quotes that some producers put around it a second time (`"\"acme\""`).
 pub(super) fn unquoted(text: &str) -> Cow<'_, str> {
+    // Nearly every text begins and ends with a letter or digit, and is left as it is.
+    if let [first, .., last] = text.as_bytes()
+        && first.is_ascii_alphanumeric()
+        && last.is_ascii_alphanumeric()
+    {
+        return Cow::Borrowed(text);
+    }
     let text = text.trim();
     if text.len() < 2 || !text.starts_with('"') || !text.ends_with('"') {
         return Cow::Borrowed(text);

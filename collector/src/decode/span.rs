@@ -10,13 +10,15 @@ use super::answer::Recorded;
 use super::config::Dimension;
 use super::convention::Meaning;
 use super::counts::Counts;
+use super::decoded::Sink;
 use super::findings::Findings;
 use super::index::Index;
 use super::normalise::{Normalised, meaning_of_raw, normalise};
 use super::place::region_of_host;
 use super::producer::{self, Habit, Producer};
 use super::resource::Resource;
-use super::{DECODER_VERSION, conventions, kind, verbatim};
+use super::verbatim::Verbatim;
+use super::{DECODER_VERSION, conventions, kind};
 use crate::otlp::{ScopeView, SpanView, StatusCode, WalkError};
 
 /// Longer span names are cut: they are for people.
@@ -47,58 +49,69 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What a span says, in texts of the request wherever it says it in so many words.
+pub(super) type Said<'a> = Observation<Cow<'a, str>>;
+
 /// What a span turned out to be.
 #[derive(Debug)]
 pub(super) enum Found {
     /// AI usage, or what looks like it: its trace is worth remembering.
-    Usage(Box<Observation>),
+    Usage,
     /// A statement of tenant or feature.
-    Attribution(Box<Observation>),
+    Attribution,
     /// A statement of something lesser, of interest only beside AI usage.
     Hint(Box<Observation>),
     /// Nothing but a place between other spans.
     Place,
 }
 
-/// Reads one span.
+/// Reads one span. What matters by itself is told to `sink`; `kept` is memory for it.
 pub(super) fn read<'a>(
     request: Request<'_>,
     source: Source<'a>,
     span: &SpanView<'a>,
+    kept: &mut Verbatim,
+    sink: &mut impl Sink,
 ) -> Result<Found, WalkError> {
-    let mut findings = Findings::read(span, request.index)?;
+    let mut findings = Findings::read(span, request.index, kept)?;
     if let Some(kind) = kind::of_span(&findings, source.producer, span) {
-        return Ok(Found::Usage(Box::new(usage(request, source, span, findings, kind)?)));
+        let mut said = bare(request, source, span, &mut findings, kept.end());
+        usage(source.producer, span, findings, kind, &mut said)?;
+        sink.observation(&said);
+        return Ok(Found::Usage);
     }
     let told = |dimension| findings.told.tells(dimension);
-    let wrap = if told(Dimension::Tenant) || told(Dimension::Feature) {
-        Found::Attribution
-    } else if [Dimension::User, Dimension::Session, Dimension::Agent].into_iter().any(told) {
-        Found::Hint
-    } else {
-        return Ok(Found::Place);
-    };
-    Ok(wrap(Box::new(bare(request, source, span, &mut findings))))
+    if told(Dimension::Tenant) || told(Dimension::Feature) {
+        sink.observation(&bare(request, source, span, &mut findings, kept.end()));
+        return Ok(Found::Attribution);
+    }
+    if [Dimension::User, Dimension::Session, Dimension::Agent].into_iter().any(told) {
+        let said = bare(request, source, span, &mut findings, kept.end());
+        return Ok(Found::Hint(Box::new(said.map(Cow::into_owned))));
+    }
+    Ok(Found::Place)
 }
 
 /// An observation of kind attribution: where and when the span was, and whom it names.
-fn bare(
+fn bare<'a>(
     request: Request<'_>,
-    source: Source<'_>,
-    span: &SpanView<'_>,
-    findings: &mut Findings<'_>,
-) -> Observation {
+    source: Source<'a>,
+    span: &SpanView<'a>,
+    findings: &mut Findings<'a>,
+    kept: &'a str,
+) -> Said<'a> {
     let marked = findings.marked_by.get().or(findings.counted_by.get());
+    let text = Cow::Borrowed;
     Observation {
         key: request.key.clone(),
         received_at: request.received_at,
         trace: span.trace_id,
         span: span.span_id,
         parent: span.parent,
-        name: cut(span.name, NAME_BYTES_MAX).to_owned(),
+        name: text(cut(span.name, NAME_BYTES_MAX)),
         scope: Scope {
-            name: cut(source.scope.name, NAME_BYTES_MAX).to_owned(),
-            version: cut(source.scope.version, NAME_BYTES_MAX).to_owned(),
+            name: text(cut(source.scope.name, NAME_BYTES_MAX)),
+            version: text(cut(source.scope.version, NAME_BYTES_MAX)),
         },
         process: source.resource.process,
         start: time(span.start_unix_nano),
@@ -109,13 +122,13 @@ fn bare(
             StatusCode::Ok => SpanStatus::Ok,
             StatusCode::Error => SpanStatus::Error,
         },
-        error_type: findings.error_type.get().map(|text| cut(text, ERROR_BYTES_MAX).to_owned()),
+        error_type: findings.error_type.take().map(|error| match error {
+            Cow::Borrowed(error) => text(cut(error, ERROR_BYTES_MAX)),
+            Cow::Owned(error) => Cow::Owned(cut(&error, ERROR_BYTES_MAX).to_owned()),
+        }),
         kind: Kind::Attribution,
-        convention: marked
-            .map(|table| conventions::ALL[usize::from(*table)].name)
-            .unwrap_or_default()
-            .to_owned(),
-        operation: String::new(),
+        convention: text(marked.map(|table| conventions::ALL[usize::from(*table)].name).unwrap_or_default()),
+        operation: text(""),
         provider: None,
         request_model: None,
         response_model: None,
@@ -128,81 +141,84 @@ fn bare(
         trust: source.producer.trust,
         fault: None,
         dimensions: findings.told.dimensions(),
-        resource_dimensions: source.resource.dimensions.clone(),
+        resource_dimensions: source.resource.dimensions.borrowed().map(|told| text(told.as_str())),
         decoder_version: DECODER_VERSION,
-        attributes: verbatim::object(findings.kept.drain(..)),
+        attributes: text(kept),
     }
 }
 
-/// An observation of AI usage.
-fn usage(
-    request: Request<'_>,
-    source: Source<'_>,
-    span: &SpanView<'_>,
-    mut findings: Findings<'_>,
+/// Adds what a span of AI usage says.
+fn usage<'a>(
+    producer: Producer,
+    span: &SpanView<'a>,
+    mut findings: Findings<'a>,
     kind: Kind,
-) -> Result<Observation, WalkError> {
-    let producer = source.producer;
+    said: &mut Said<'a>,
+) -> Result<(), WalkError> {
     let call = kind == Kind::Call;
-    let recorded = if call { findings.recorded() } else { Recorded::default() };
-    let mut observation = bare(request, source, span, &mut findings);
-    observation.kind = kind;
-    observation.operation = findings.call.get().copied().unwrap_or_default().to_owned();
-    observation.streaming = findings.streaming.get().copied();
-    observation.request_model = findings.request_model.get().and_then(|text| naming::model(text));
-    observation.response_model =
-        findings.response_model.get().map(Cow::as_ref).or(recorded.model.as_deref()).and_then(naming::model);
+    let mut recorded = if call { findings.recorded() } else { Recorded::default() };
+    said.kind = kind;
+    said.operation = Cow::Borrowed(findings.call.get().copied().unwrap_or_default());
+    said.streaming = findings.streaming.get().copied();
+    said.request_model = findings.request_model.take().and_then(model);
+    said.response_model =
+        findings.response_model.take().or(recorded.model.take().map(Cow::Owned)).and_then(model);
     if call {
-        let requested = if needs_request(&observation) { findings.requested() } else { Default::default() };
-        if observation.request_model.is_none() {
-            observation.request_model = requested.model.as_deref().and_then(naming::model);
+        let requested = if needs_request(said) { findings.requested() } else { Default::default() };
+        if said.request_model.is_none() {
+            said.request_model = requested.model.map(Cow::Owned).and_then(model);
         }
-        observation.streaming = observation.streaming.or(requested.streamed.then_some(true));
-        observation.service_tier = findings
+        said.streaming = said.streaming.or(requested.streamed.then_some(true));
+        said.service_tier = findings
             .response_tier
-            .get()
-            .map(|tier| tier.clone().into_owned())
-            .or_else(|| recorded.tier.clone())
-            .or_else(|| findings.request_tier.get().map(|tier| tier.clone().into_owned()))
-            .or(requested.tier);
+            .take()
+            .or_else(|| recorded.tier.take().map(Cow::Owned))
+            .or_else(|| findings.request_tier.take())
+            .or(requested.tier.map(Cow::Owned));
     }
-    observation.provider = provider(&mut findings, &observation);
-    if observation.provider.as_deref() == Some("aws.bedrock") {
-        for model in [&mut observation.request_model, &mut observation.response_model].into_iter().flatten() {
-            *model = naming::bedrock_model(model);
+    said.provider = provider(&mut findings, said);
+    if said.provider.as_deref() == Some("aws.bedrock") {
+        for model in [&mut said.request_model, &mut said.response_model].into_iter().flatten() {
+            *model = Cow::Owned(naming::bedrock_model(model));
         }
     }
-    observation.response_id = response_id(&findings, producer, &observation, &recorded);
-    observation.region = findings
+    said.response_id = response_id(&mut findings, producer, said, &mut recorded);
+    said.region = findings
         .region
-        .get()
-        .map(|region| region.clone().into_owned())
-        .or_else(|| findings.host.get().and_then(|host| region_of_host(host)).map(str::to_owned));
-    if observation.status == SpanStatus::Error && observation.error_type.is_none() {
-        observation.error_type = exception_type(span)?;
+        .take()
+        .or_else(|| findings.host.get().and_then(|host| region_of_host(host)).map(|at| at.to_owned().into()));
+    if said.status == SpanStatus::Error && said.error_type.is_none() {
+        said.error_type = exception_type(span)?.map(Cow::Borrowed);
     }
-    if producer.habit == Habit::RepeatsEmbeddings && observation.dimensions.feature.is_none() {
-        observation.dimensions.feature = observation.dimensions.agent.clone();
+    if producer.habit == Habit::RepeatsEmbeddings && said.dimensions.feature.is_none() {
+        said.dimensions.feature = said.dimensions.agent.clone();
     }
-    let Normalised { usage, fault } =
-        counted(&findings, &recorded, producer, observation.provider.as_deref());
-    observation.usage = usage;
-    observation.fault = fault;
+    let Normalised { usage, fault } = counted(&findings, &recorded, producer, said.provider.as_deref());
+    said.usage = usage;
+    said.fault = fault;
     for (unit, count) in &findings.units {
-        observation.usage.units.insert((*unit).to_owned(), *count);
+        said.usage.units.insert((*unit).to_owned(), *count);
     }
-    if producer.habit == Habit::EstimatesStreams && estimates(&findings, &observation) {
-        observation.estimated = true;
-        observation.trust = Trust::Estimate;
+    if producer.habit == Habit::EstimatesStreams && estimates(&findings, said) {
+        said.estimated = true;
+        said.trust = Trust::Estimate;
     } else if findings.raw_span {
-        observation.trust = Trust::Provider;
+        said.trust = Trust::Provider;
     }
-    Ok(observation)
+    Ok(())
+}
+
+/// The provider's own name of a model.
+fn model(spelling: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    match spelling {
+        Cow::Borrowed(spelling) => naming::model(spelling).map(Cow::Borrowed),
+        Cow::Owned(spelling) => naming::model(&spelling).map(|name| Cow::Owned(name.to_owned())),
+    }
 }
 
 /// The recorded request is worth reading where a span leaves out what it asks for.
-fn needs_request(observation: &Observation) -> bool {
-    observation.request_model.is_none() || observation.streaming.is_none()
+fn needs_request(said: &Said<'_>) -> bool {
+    said.request_model.is_none() || said.streaming.is_none()
 }
 
 fn counted(
@@ -228,50 +244,53 @@ fn counted(
 }
 
 /// Spellings in order of strength; where none is a provider's, the model's name tells its maker.
-fn provider(findings: &mut Findings<'_>, observation: &Observation) -> Option<String> {
+fn provider<'a>(findings: &mut Findings<'a>, said: &Said<'_>) -> Option<Cow<'a, str>> {
     findings.providers.sort_by_key(|(rank, _)| *rank);
-    let spelled = findings.providers.iter().find_map(|(_, spelling)| naming::provider(spelling));
-    let models = [&observation.response_model, &observation.request_model];
+    let spelled = findings.providers.drain(..).find_map(|(_, spelling)| match spelling {
+        Cow::Borrowed(spelling) => naming::provider(spelling),
+        Cow::Owned(spelling) => naming::provider(&spelling).map(|name| Cow::Owned(name.into_owned())),
+    });
+    let models = [&said.response_model, &said.request_model];
     spelled.or_else(|| {
-        models.into_iter().flatten().find_map(|model| naming::provider_of_model(model)).map(str::to_owned)
+        models.into_iter().flatten().find_map(|model| naming::provider_of_model(model)).map(Cow::Borrowed)
     })
 }
 
-fn response_id(
-    findings: &Findings<'_>,
+fn response_id<'a>(
+    findings: &mut Findings<'a>,
     producer: Producer,
-    observation: &Observation,
-    recorded: &Recorded,
-) -> Option<ResponseId> {
+    said: &Said<'_>,
+    recorded: &mut Recorded,
+) -> Option<ResponseId<Cow<'a, str>>> {
     // LiteLLM makes ids up for providers that do not answer in OpenAI's form, and for embeddings.
     let own = producer.habit == Habit::LiteLlm || findings.gateway;
     let invented = own
         && !findings.raw_span
-        && (observation.operation == "embeddings"
-            || !matches!(observation.provider.as_deref(), Some("openai" | "azure.ai.openai")));
+        && (said.operation == "embeddings"
+            || !matches!(said.provider.as_deref(), Some("openai" | "azure.ai.openai")));
     // A gateway that got no answer names the call after itself.
-    let provided = |id: &&Cow<'_, str>| findings.gateway_call_id.get() != Some(*id);
-    let stated = findings.response_id.get().filter(|_| !invented).filter(provided);
-    match (stated, &recorded.response_id) {
-        (Some(id), _) => Some(ResponseId { text: id.clone().into_owned(), from_attribute: true }),
-        (None, Some(id)) => Some(ResponseId { text: id.clone(), from_attribute: false }),
+    let itself = findings.gateway_call_id.take();
+    let stated = findings.response_id.take().filter(|id| !invented && itself.as_ref() != Some(id));
+    match (stated, recorded.response_id.take()) {
+        (Some(text), _) => Some(ResponseId { text, from_attribute: true }),
+        (None, Some(id)) => Some(ResponseId { text: Cow::Owned(id), from_attribute: false }),
         (None, None) => None,
     }
 }
 
 /// Whether a stream's counts may be the producer's own estimate: those it had from the provider come with details.
-fn estimates(findings: &Findings<'_>, observation: &Observation) -> bool {
+fn estimates(findings: &Findings<'_>, said: &Said<'_>) -> bool {
     use super::convention::Count;
     let detailed = |counts: &Counts| {
         [Count::CacheRead, Count::CacheWrite, Count::Reasoning]
             .iter()
             .any(|count| counts.stated(*count).is_some())
     };
-    observation.streaming == Some(true) && !observation.usage.is_empty() && !detailed(&findings.counts)
+    said.streaming == Some(true) && !said.usage.is_empty() && !detailed(&findings.counts)
 }
 
 /// The type of the exception that a failed span recorded.
-fn exception_type(span: &SpanView<'_>) -> Result<Option<String>, WalkError> {
+fn exception_type<'a>(span: &SpanView<'a>) -> Result<Option<&'a str>, WalkError> {
     for event in span.events() {
         let event = event?;
         if event.name != "exception" {
@@ -282,7 +301,7 @@ fn exception_type(span: &SpanView<'_>) -> Result<Option<String>, WalkError> {
             if attribute.key == "exception.type"
                 && let Some(text) = attribute.value.text()
             {
-                return Ok(Some(cut(text, ERROR_BYTES_MAX).to_owned()));
+                return Ok(Some(cut(text, ERROR_BYTES_MAX)));
             }
         }
     }

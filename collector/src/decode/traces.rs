@@ -36,22 +36,25 @@ impl AiTraces {
         Self { shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
-    /// Remembers that a trace has AI usage.
-    pub fn insert(&self, realm: &Realm, trace: TraceId) {
-        let fingerprint = fingerprint(realm, trace);
-        // A set is whole between any two instructions: a panic elsewhere does not spoil it.
-        let mut shard = self.shard(fingerprint).lock().unwrap_or_else(PoisonError::into_inner);
-        if shard.young.len() >= shard.young_max {
-            let forgotten = std::mem::take(&mut shard.old);
-            shard.old = std::mem::replace(&mut shard.young, forgotten);
-            shard.young.clear();
+    /// Remembers that traces have AI usage.
+    pub fn insert_all(&self, realm: &Realm, traces: &[TraceId]) {
+        let seed = seed(realm);
+        for trace in traces {
+            let fingerprint = fingerprint(seed, *trace);
+            // A set is whole between any two instructions: a panic elsewhere does not spoil it.
+            let mut shard = self.shard(fingerprint).lock().unwrap_or_else(PoisonError::into_inner);
+            if shard.young.len() >= shard.young_max {
+                let forgotten = std::mem::take(&mut shard.old);
+                shard.old = std::mem::replace(&mut shard.young, forgotten);
+                shard.young.clear();
+            }
+            shard.young.insert(fingerprint);
         }
-        shard.young.insert(fingerprint);
     }
 
     /// Whether a trace is remembered.
     pub fn contains(&self, realm: &Realm, trace: TraceId) -> bool {
-        let fingerprint = fingerprint(realm, trace);
+        let fingerprint = fingerprint(seed(realm), trace);
         let shard = self.shard(fingerprint).lock().unwrap_or_else(PoisonError::into_inner);
         shard.young.contains(&fingerprint) || shard.old.contains(&fingerprint)
     }
@@ -67,8 +70,11 @@ impl Default for AiTraces {
     }
 }
 
-fn fingerprint(realm: &Realm, trace: TraceId) -> u64 {
-    let seed = xxhash_rust::xxh3::xxh3_64(realm.as_str().as_bytes());
+fn seed(realm: &Realm) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(realm.as_str().as_bytes())
+}
+
+fn fingerprint(seed: u64, trace: TraceId) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(&trace.bytes(), seed)
 }
 
@@ -101,7 +107,7 @@ mod tests {
     #[test]
     fn a_trace_is_remembered_in_its_realm_only() {
         let traces = AiTraces::default();
-        traces.insert(&Realm::new("a"), trace(7));
+        traces.insert_all(&Realm::new("a"), &[trace(7)]);
         assert!(traces.contains(&Realm::new("a"), trace(7)));
         assert!(!traces.contains(&Realm::new("b"), trace(7)));
         assert!(!traces.contains(&Realm::new("a"), trace(8)));
@@ -110,7 +116,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_the_latest_stay() {
         let (traces, realm) = (AiTraces::new(1000), Realm::new(""));
-        (1..=100_000).for_each(|n| traces.insert(&realm, trace(n)));
+        (1..=100_000).for_each(|n| traces.insert_all(&realm, &[trace(n)]));
         let held: usize =
             traces.shards.iter().map(|s| s.lock().map(|s| s.young.len() + s.old.len()).unwrap()).sum();
         assert!(held <= 1000 + 2 * SHARDS, "{held}");

@@ -1,13 +1,15 @@
 //! A request's body into evidence, encoded for the journal. Pure but for what `ai_traces` remembers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use domain::observation::{Evidence, KeyStamp};
+use domain::observation::{KeyStamp, Link, Observation};
 use domain::time::ReceivedAt;
 use schemas::record;
 
 use super::stats::Tally;
 use crate::append::Frames;
-use crate::decode::{AiTraces, Decoded, Decoder};
+use crate::decode::{AiTraces, Decoder, Sink};
 use crate::otlp::json;
 use crate::receive::{Encoding, Refusal};
 
@@ -36,20 +38,41 @@ pub(super) fn understand(
             json::to_protobuf(&body).map_err(|error| Refusal::Malformed(error.to_string()))?.into()
         }
     };
-    let mut decoded = Decoded::default();
-    decoder
-        .decode(&body, key, received_at, ai_traces, &mut decoded)
+    let mut records = Recording { frames: Frames::new(), tally: Tally::default(), record: Vec::new() };
+    let spans = decoder
+        .read(&body, key, received_at, ai_traces, &mut records)
         .map_err(|error| Refusal::Malformed(error.to_string()))?;
-    let mut tally = Tally::default();
-    tally.spans = decoded.spans;
-    tally.rejected = decoded.rejected;
-    let mut frames = Frames::new();
-    for evidence in &decoded.evidence {
-        match evidence {
-            Evidence::Observation(observation) => tally.observe(observation.kind),
-            Evidence::Link(_) => tally.links += 1,
-        }
-        frames.push_evidence(&record::encode(evidence));
-    }
+    let Recording { frames, mut tally, .. } = records;
+    tally.spans = spans.sent;
+    tally.rejected = spans.rejected;
     Ok(Understood { body, frames, tally })
+}
+
+/// Writes evidence down as it is found.
+struct Recording {
+    frames: Frames,
+    tally: Tally,
+    /// Memory for one record after the other.
+    record: Vec<u8>,
+}
+
+impl Recording {
+    fn push(&mut self) {
+        self.frames.push_evidence(&self.record);
+        self.record.clear();
+    }
+}
+
+impl Sink for Recording {
+    fn observation(&mut self, observation: &Observation<Cow<'_, str>>) {
+        self.tally.observe(observation.kind);
+        record::encode_observation(observation, &mut self.record);
+        self.push();
+    }
+
+    fn link(&mut self, link: &Link) {
+        self.tally.links += 1;
+        record::encode_link(link, &mut self.record);
+        self.push();
+    }
 }

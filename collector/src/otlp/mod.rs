@@ -23,7 +23,7 @@ pub mod json;
 
 pub use request::{ExportRequest, RawSpan, ResourceSpans, ResourceView, ScopeSpans, ScopeView};
 pub use span::{EventView, LinkView, SpanFault, SpanKind, SpanView, StatusCode};
-pub use value::{AnyValue, ArrayView, Attribute, Attributes, DEPTH_MAX, ValueView};
+pub use value::{AnyValue, ArrayView, Attribute, Attributes, DEPTH_MAX, RawAttribute, ValueView};
 pub use wire::WalkError;
 
 #[cfg(test)]

@@ -14,6 +14,27 @@ pub struct Attribute<'a> {
     pub value: AnyValue<'a>,
 }
 
+/// An attribute whose key is not known to be text yet: most keys are looked up first, and need not be.
+#[derive(Debug, Clone, Copy)]
+pub struct RawAttribute<'a> {
+    key: Slice<'a>,
+    /// The value.
+    pub value: AnyValue<'a>,
+}
+
+impl<'a> RawAttribute<'a> {
+    /// The bytes of the key.
+    pub fn key_bytes(&self) -> &'a [u8] {
+        self.key.bytes
+    }
+
+    /// The attribute, if its key is text.
+    pub fn read(self) -> Result<Attribute<'a>, WalkError> {
+        let key = self.key.text().ok_or_else(|| self.key.error("an attribute key that is not UTF-8"))?;
+        Ok(Attribute { key, value: self.value })
+    }
+}
+
 /// A value in wire form. [`AnyValue::view`] reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct AnyValue<'a> {
@@ -48,8 +69,33 @@ impl<'a> AnyValue<'a> {
         self.bytes.bytes.len()
     }
 
+    /// The field of a value that has just one, as every producer writes it.
+    #[inline(always)]
+    fn only_field(&self) -> Option<(u32, Wire<'a>)> {
+        let mut fields = Fields::of(self.bytes);
+        let field = fields.next().ok()??;
+        (fields.position() == self.bytes.bytes.len()).then_some(field)
+    }
+
+    /// Whether it may be a number: whatever is plainly a text, a list or a truth value is none. Malformed ones may be.
+    pub fn may_be_number(&self) -> bool {
+        !matches!(self.only_field(), Some((1 | 5 | 6 | 7, Wire::Bytes(_)) | (2, Wire::Varint(_))))
+    }
+
     /// Reads one level of the value. As in protobuf's `oneof`, the last of several values stands.
+    #[inline]
     pub fn view(&self) -> Result<ValueView<'a>, WalkError> {
+        match self.only_field() {
+            Some((1, Wire::Bytes(text))) if self.depth <= DEPTH_MAX => Ok(text_view(text)),
+            Some((2, Wire::Varint(truth))) if self.depth <= DEPTH_MAX => Ok(ValueView::Bool(truth != 0)),
+            Some((3, Wire::Varint(bits))) if self.depth <= DEPTH_MAX => {
+                Ok(ValueView::Int(bits.cast_signed()))
+            }
+            _ => self.view_any(),
+        }
+    }
+
+    fn view_any(&self) -> Result<ValueView<'a>, WalkError> {
         if self.depth > DEPTH_MAX {
             return Err(self.bytes.error("values nested too deep"));
         }
@@ -57,7 +103,7 @@ impl<'a> AnyValue<'a> {
         let mut fields = Fields::of(self.bytes);
         while let Some(field) = fields.next()? {
             value = match field {
-                (1, Wire::Bytes(text)) => text.text().map_or(ValueView::Bytes(text.bytes), ValueView::Str),
+                (1, Wire::Bytes(text)) => text_view(text),
                 (2, Wire::Varint(truth)) => ValueView::Bool(truth != 0),
                 (3, Wire::Varint(bits)) => ValueView::Int(bits.cast_signed()),
                 (4, Wire::Fixed64(bits)) => ValueView::Double(f64::from_bits(bits)),
@@ -83,6 +129,10 @@ impl<'a> AnyValue<'a> {
             _ => None,
         }
     }
+}
+
+fn text_view(text: Slice<'_>) -> ValueView<'_> {
+    text.text().map_or(ValueView::Bytes(text.bytes), ValueView::Str)
 }
 
 /// The elements of an array value.
@@ -113,31 +163,38 @@ impl<'a> Attributes<'a> {
         Self { pairs: Repeated::of(fields, number), depth }
     }
 
-    fn pair(&self, pair: Slice<'a>) -> Result<Attribute<'a>, WalkError> {
-        let mut key = "";
+    #[inline(always)]
+    fn pair(&self, pair: Slice<'a>) -> Result<RawAttribute<'a>, WalkError> {
+        let mut key = Slice::EMPTY;
         let mut value = Slice::EMPTY;
         let mut fields = Fields::of(pair);
         while let Some(field) = fields.next()? {
             match field {
-                (1, Wire::Bytes(text)) => {
-                    key = text.text().ok_or_else(|| text.error("an attribute key that is not UTF-8"))?;
-                }
+                (1, Wire::Bytes(text)) => key = text,
                 (2, Wire::Bytes(bytes)) => value = bytes,
                 (1 | 2, _) => return Err(pair.error("an attribute of the wrong wire type")),
                 _ => {}
             }
         }
-        Ok(Attribute { key, value: AnyValue { bytes: value, depth: self.depth } })
+        Ok(RawAttribute { key, value: AnyValue { bytes: value, depth: self.depth } })
+    }
+
+    /// The attributes with their keys as bytes.
+    #[inline]
+    pub fn raw(mut self) -> impl Iterator<Item = Result<RawAttribute<'a>, WalkError>> {
+        std::iter::from_fn(move || {
+            let pair = self.pairs.next()?;
+            Some(pair.and_then(|pair| self.pair(pair)))
+        })
     }
 }
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, WalkError>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let pair = self.pairs.next()?;
-        Some(pair.and_then(|pair| self.pair(pair)))
+        Some(pair.and_then(|pair| self.pair(pair)?.read()))
     }
 }
 

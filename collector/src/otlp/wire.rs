@@ -31,6 +31,8 @@ impl<'a> Slice<'a> {
         std::str::from_utf8(self.bytes).ok()
     }
 
+    #[cold]
+    #[inline(never)]
     pub(super) fn error(self, what: &'static str) -> WalkError {
         WalkError { offset: self.offset, what }
     }
@@ -68,16 +70,19 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field's number and value; `None` at the end of the message.
-    #[inline]
+    ///
+    /// Inlined everywhere, so that each walk keeps only the fields it asks for; what goes wrong is told out of line.
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Option<(u32, Wire<'a>)>, WalkError> {
         if self.at >= self.message.bytes.len() {
             return Ok(None);
         }
         let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).map_err(|_| self.error("a field number beyond 32 bits"))?;
-        if number == 0 {
-            return Err(self.error("field number zero"));
-        }
+        let number = match u32::try_from(tag >> 3) {
+            Ok(0) => return Err(self.error("field number zero")),
+            Ok(number) => number,
+            Err(_) => return Err(self.error("a field number beyond 32 bits")),
+        };
         let value = match tag & 7 {
             0 => Wire::Varint(self.varint()?),
             1 => Wire::Fixed64(u64::from_le_bytes(self.array()?)),
@@ -92,15 +97,25 @@ impl<'a> Fields<'a> {
         Ok(Some((number, value)))
     }
 
-    #[inline]
+    /// Tags and most lengths are one byte, and nearly all other numbers of a span's frame two.
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, WalkError> {
-        let rest = &self.message.bytes[self.at..];
-        if let Some(&byte) = rest.first()
-            && byte < 0x80
-        {
-            self.at += 1;
-            return Ok(u64::from(byte));
+        match self.message.bytes[self.at..] {
+            [byte, ..] if byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            [low, high, ..] if high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_varint(),
         }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, WalkError> {
+        let rest = &self.message.bytes[self.at..];
         let mut value = 0u64;
         for (i, &byte) in rest.iter().take(10).enumerate() {
             let bits = u64::from(byte & 0x7f);
@@ -116,7 +131,7 @@ impl<'a> Fields<'a> {
         Err(self.error(if rest.len() < 10 { "a number that is cut off" } else { "a number beyond 64 bits" }))
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, len: u64) -> Result<Slice<'a>, WalkError> {
         let rest = &self.message.bytes[self.at..];
         match usize::try_from(len) {
@@ -129,11 +144,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WalkError> {
         let slice = self.take(N as u64)?;
         slice.bytes.try_into().map_err(|_| slice.error("a number that is cut off"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn error(&self, what: &'static str) -> WalkError {
         WalkError { offset: self.message.offset + self.at, what }
     }
@@ -156,7 +174,7 @@ impl<'a> Repeated<'a> {
 impl<'a> Iterator for Repeated<'a> {
     type Item = Result<Slice<'a>, WalkError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         while !self.broken {
             match self.fields.next() {
