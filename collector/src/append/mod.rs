@@ -115,6 +115,11 @@ impl Frames {
         Self::default()
     }
 
+    /// No evidence yet, with room for this many bytes of it.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { full: Vec::new(), last: Records::with_capacity(bytes.min(FRAME_BYTES)) }
+    }
+
     /// Adds encoded evidence behind the rest.
     pub fn push_evidence(&mut self, record: &[u8]) {
         if !self.last.is_empty() && self.last.payload_bytes() + record.len() > FRAME_BYTES {

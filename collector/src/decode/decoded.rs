@@ -50,15 +50,6 @@ pub struct Decoded {
     pub ai_spans: u64,
 }
 
-impl Decoded {
-    /// Forgets everything and keeps the memory.
-    pub fn clear(&mut self) {
-        self.evidence.clear();
-        self.rejected = Rejections::default();
-        (self.spans, self.ai_spans) = (0, 0);
-    }
-}
-
 /// Why a span was rejected. The client is told, and does not send it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectReason {

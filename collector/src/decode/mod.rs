@@ -1,7 +1,7 @@
 //! Spans understood once, whatever library made them: from the bytes of an export request to evidence for billing.
 //!
 //! ```text
-//! bytes ─walk─▶ span ─findings─▶ facts ─kind─▶ call? wrapper? ─normalise─▶ usage ─▶ Observation
+//! bytes ─walk─▶ span ─findings─▶ facts ─kind─▶ call? wrapper? ─normalise─▶ usage ─▶ Observation ─▶ Sink
 //!                 ▲ index ◀── conventions/*: attribute name ─▶ fact (a table each)      └─▶ or Link, or nothing
 //! ```
 //!
@@ -9,6 +9,9 @@
 //! the same observations; no input makes it panic, and what it makes is bounded by what came. Prompts and completions are looked into
 //! only on calls, only for the provider's id, model, tier and usage, and never kept. Duplicates, wrappers and
 //! prices are not its business: it says what each span states, with one meaning for every token class.
+//!
+//! This is what every span costs, so texts stay where they stand in the request: an observation borrows them until its sink has
+//! written it down, and a span that says nothing new takes no memory of its own.
 //!
 //! `conventions` is where a new library is taught; `producer` is what is known of libraries beyond their names.
 

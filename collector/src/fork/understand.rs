@@ -38,7 +38,10 @@ pub(super) fn understand(
             json::to_protobuf(&body).map_err(|error| Refusal::Malformed(error.to_string()))?.into()
         }
     };
-    let mut records = Recording { frames: Frames::new(), tally: Tally::default(), record: Vec::new() };
+    // A record is about as long as its span: what it adds, and what it leaves out.
+    let expected_bytes = body.len() + body.len() / 4;
+    let mut records =
+        Recording { expected_bytes, frames: Frames::new(), tally: Tally::default(), record: Vec::new() };
     let spans = decoder
         .read(&body, key, received_at, ai_traces, &mut records)
         .map_err(|error| Refusal::Malformed(error.to_string()))?;
@@ -50,6 +53,8 @@ pub(super) fn understand(
 
 /// Writes evidence down as it is found.
 struct Recording {
+    /// How long all records together may well become, if there are any.
+    expected_bytes: usize,
     frames: Frames,
     tally: Tally,
     /// Memory for one record after the other.
@@ -58,6 +63,9 @@ struct Recording {
 
 impl Recording {
     fn push(&mut self) {
+        if self.frames.is_empty() {
+            self.frames = Frames::with_capacity(self.expected_bytes);
+        }
         self.frames.push_evidence(&self.record);
         self.record.clear();
     }
