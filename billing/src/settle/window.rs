@@ -2,7 +2,7 @@
 //!
 //! Settlement asks it of every new row: may the log hold older evidence of this trace, or of this call in another
 //! trace? A wrong yes costs a question to the database; a wrong no would cost a second bill, and does not happen.
-//! A trace, a response key and a pair key take 2.4 bytes each; a wrong yes is one in ten thousand a filter asked.
+//! A trace, a response key and a pair key take 2.5 bytes each; a wrong yes is one in some ten thousand for each filter asked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -120,7 +120,8 @@ struct Seen {
 
 impl Seen {
     const FIRST_CAPACITY: usize = 1 << 14;
-    const WRONG_YES: f64 = 0.0001;
+    /// Twenty bits a key: one wrong yes in some ten thousand.
+    const BITS_A_KEY: usize = 20;
 
     fn insert(&mut self, key: u64) {
         if self.contains(key) {
@@ -128,7 +129,8 @@ impl Seen {
         }
         if self.room == 0 {
             let capacity = Self::FIRST_CAPACITY << self.filters.len();
-            self.filters.push(BloomFilter::with_false_pos(Self::WRONG_YES).expected_items(capacity));
+            let bits = capacity * Self::BITS_A_KEY;
+            self.filters.push(BloomFilter::with_num_bits(bits).expected_items(capacity));
             self.room = capacity;
         }
         self.room -= 1;
