@@ -16,7 +16,12 @@ const IDS_A_STATEMENT: usize = 2_000;
 
 impl Database {
     /// Inserts rows of one table synchronously under a token.
-    async fn insert_rows<R>(&self, table: &str, token: &str, rows: &[R]) -> Result<(), DatabaseError>
+    pub(crate) async fn insert_rows<R>(
+        &self,
+        table: &str,
+        token: &str,
+        rows: &[R],
+    ) -> Result<(), DatabaseError>
     where
         R: RowOwned + RowWrite + Serialize,
     {

@@ -12,6 +12,7 @@ pub mod rows;
 pub mod reports;
 mod evidence_log;
 mod ledger_book;
+mod price_shelf;
 mod invoice_sums;
 mod inquiries;
 mod trace_store;

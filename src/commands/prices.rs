@@ -62,9 +62,9 @@ const COLUMNS: [&str; 9] =
 fn list(provider: Option<&str>) -> anyhow::Result<Rows> {
     let book = prices::bundled();
     if let Some(wanted) =
-        provider.filter(|wanted| book.providers().iter().all(|provider| provider.id != *wanted))
+        provider.filter(|wanted| book.providers().all(|provider| provider.id != *wanted))
     {
-        let names: Vec<&str> = book.providers().iter().map(|provider| provider.id.as_str()).collect();
+        let names: Vec<&str> = book.providers().map(|provider| provider.id.as_str()).collect();
         bail!("the price book has no provider {wanted:?}; it has {}", names.join(", "));
     }
     let mut rows = Rows::new(COLUMNS);

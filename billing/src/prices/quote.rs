@@ -23,7 +23,7 @@ pub fn quotes<'b>(
     let find = |provider: &str| book.find(provider, model, at, context).ok();
     let found: Vec<Found<'b>> = match provider {
         Some(provider) => find(provider).into_iter().collect(),
-        None => book.providers().iter().filter_map(|provider| find(&provider.id)).collect(),
+        None => book.providers().filter_map(|provider| find(&provider.id)).collect(),
     };
     found.into_iter().map(|found| Quote { rule: found.rule.to_string(), found }).collect()
 }
