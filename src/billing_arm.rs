@@ -141,7 +141,7 @@ async fn open_settler(database: Database, config: SettleConfig) -> Settler {
         let opened = async {
             database.migrate().await?;
             let id = uuid::Uuid::new_v4().into_bytes();
-            Settler::open(database.clone(), config.clone(), billing::prices::bundled(), id, now_nanos).await
+            Settler::open(database.clone(), config.clone(), id, now_nanos).await
         };
         match opened.await {
             Ok(settler) => return settler,

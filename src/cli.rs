@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, demo, explain, invoice, keys, prices, schema, serve, settle, usage, verify};
+use crate::commands::{
+    config, demo, explain, invoice, keys, prices, reprice, schema, serve, settle, usage, verify,
+};
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
 
@@ -64,9 +66,11 @@ pub enum Command {
     /// Create, list and revoke the API keys of OTLP clients
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Look into the price book
+    /// Import prices, and look into the price book
     #[command(subcommand)]
     Prices(prices::Command),
+    /// Rate again what stands in the ledger, by the prices that are known now
+    Reprice(reprice::Args),
     /// Print the ClickHouse DDL, or apply it
     #[command(subcommand)]
     Schema(schema::Command),

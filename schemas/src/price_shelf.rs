@@ -32,6 +32,13 @@ impl Database {
         query.fetch_all().await.map_err(self.failed("list price imports"))
     }
 
+    /// The book that a settler adopted last.
+    pub async fn last_price_book(&self) -> Result<Option<String>, DatabaseError> {
+        let query =
+            self.client().query("SELECT book FROM price_books ORDER BY adopted_at DESC, book LIMIT 1");
+        query.fetch_optional().await.map_err(self.failed("read the price book in force"))
+    }
+
     /// When a price file came last (microseconds since the epoch); 0 for never. Cheap: reads no file.
     pub async fn price_sources_changed(&self) -> Result<i64, DatabaseError> {
         let query =

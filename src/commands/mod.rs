@@ -11,6 +11,8 @@ pub mod invoice;
 pub mod verify;
 pub mod keys;
 pub mod prices;
+pub mod reprice;
+pub mod job;
 pub mod schema;
 pub mod config;
 pub mod demo;

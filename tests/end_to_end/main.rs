@@ -4,6 +4,8 @@
 
 mod server;
 mod spans;
+mod money_spans;
+mod prices;
 mod corpus;
 mod crash;
 mod collectors;

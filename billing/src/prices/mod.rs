@@ -29,6 +29,7 @@ use domain::price::PriceBook;
 
 pub use changes::{Change, changes};
 pub use check::{Finding, check, compare};
+pub(crate) use fault::chain;
 pub use fault::{Fault, PriceFileError};
 pub use genai::read;
 pub use quote::{Quote, quotes};

@@ -27,8 +27,9 @@ impl Settler {
         let none = Standing::default();
         let mut targets = Vec::with_capacity(resolution.calls.len());
         for (call, &id) in resolution.calls.iter().zip(&ids) {
-            let target = target(call, &mut self.prices, &self.config.currency);
             let stands = standing.get(&id).unwrap_or(&none);
+            let pinned = self.shelf.pinned(stands);
+            let target = target(call, &mut self.prices, pinned.as_ref(), &self.config.currency);
             let entries = difference(id, stands, Some((&target.facts, &target.quantities)), &self.periods);
             batch.entries.extend(entries);
             targets.push(target);

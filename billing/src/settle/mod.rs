@@ -18,6 +18,8 @@ mod gather;
 mod target;
 mod assign;
 mod cards;
+mod book;
+mod reprice;
 mod task;
 mod post;
 
@@ -32,7 +34,9 @@ use domain::resolve::{self, Rules};
 use domain::time::BillingPeriod;
 use schemas::{Database, DatabaseError};
 
+use crate::prices::ShelfError;
 pub use gather::GatherError;
+pub use reprice::{Repriced, Repricing, Scope, reprice};
 use store::Store;
 pub use store::TraceKey;
 pub use target::{Target, split_price_id, tiered_price_id};
@@ -102,6 +106,9 @@ pub enum SettleError {
     /// Committed evidence is not what was committed.
     #[error("settlement stopped")]
     Gather(#[from] GatherError),
+    /// The prices to rate with cannot be had.
+    #[error("settlement stopped")]
+    Prices(#[from] ShelfError),
 }
 
 /// The settler. One per ledger; see the module for its promises.
@@ -117,9 +124,11 @@ pub struct Settler {
     /// The cursors as last written.
     saved: HashMap<CollectorId, u64>,
     periods: Periods,
-    known_prices: std::collections::HashSet<String>,
+    shelf: book::KeptPrices,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
     shared: bool,
+    /// Whether what is in memory may differ from what the database took.
+    stale: bool,
     clock: fn() -> i64,
 }
 
@@ -129,10 +138,10 @@ impl Settler {
     pub async fn open(
         database: Database,
         config: SettleConfig,
-        book: Arc<PriceBook>,
         id: [u8; 16],
         clock: fn() -> i64,
     ) -> Result<Self, SettleError> {
+        let (book, shelf) = book::open(&database, &config.currency, clock() / 1000).await?;
         let mut settler = Self {
             database,
             config,
@@ -142,8 +151,9 @@ impl Settler {
             gathered: HashMap::new(),
             saved: HashMap::new(),
             periods: Periods::default(),
-            known_prices: Default::default(),
+            shelf,
             shared: false,
+            stale: false,
             clock,
         };
         settler.restart().await?;
@@ -152,6 +162,7 @@ impl Settler {
 
     /// Forgets what is in memory and reads the cursors, the closed months and the index from the database.
     pub async fn restart(&mut self) -> Result<(), SettleError> {
+        self.stale = true;
         self.store = Store::default();
         self.gathered.clear();
         self.saved.clear();
@@ -162,7 +173,7 @@ impl Settler {
             }
         }
         self.periods = Periods::closed(self.database.closed_periods().await?);
-        self.known_prices = self.database.prices().await?.into_iter().map(|row| row.price_id).collect();
+        self.shelf.keep(self.database.prices().await?);
         let since = (self.clock)() - nanos(self.config.dedupe_window);
         let (store, saved) = (&mut self.store, &self.saved);
         self.database
@@ -181,7 +192,13 @@ impl Settler {
         for row in self.database.traces_posted_since(moved.saturating_sub(margin).max(0)).await? {
             self.store.remember_trace(&row.realm, row.trace_id);
         }
+        self.stale = false;
         Ok(())
+    }
+
+    /// Has the next pass start from the cursor: work between passes failed, and only the database knows what it took.
+    pub fn forget(&mut self) {
+        self.stale = true;
     }
 
     /// Up to where each collector is settled for good, as last written.
@@ -207,6 +224,10 @@ impl Settler {
     /// One pass. With `force`, nothing waits for quiet. On an error, call [`Settler::restart`] before the next.
     pub async fn pass(&mut self, force: bool) -> Result<PassSummary, SettleError> {
         let mut summary = PassSummary::default();
+        if self.stale {
+            self.restart().await?;
+        }
+        self.follow_prices(force, &mut summary).await?;
         self.gather(&mut summary).await?;
         let now = (self.clock)();
         let mut posting = post::Batch::default();

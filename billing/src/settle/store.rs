@@ -133,12 +133,13 @@ impl Store {
         trace.evidence.insert(position, evidence);
     }
 
-    /// Takes an entry that stands in the ledger.
+    /// Takes an entry that stands in the ledger. One of a trace that is not in memory is left out: what stands for that
+    /// is read as a whole when it comes back.
     pub fn stand(&mut self, realm: &Realm, entry: &Entry) {
-        self.standing.entry(entry.call).or_default().add(entry);
         let key = TraceKey { realm: realm.clone(), trace: entry.facts.trace };
-        if let Some(trace) = self.hot.get_mut(&key) {
-            trace.calls.insert(entry.call);
+        let hot = self.hot.get_mut(&key).map(|trace| trace.calls.insert(entry.call)).is_some();
+        if hot || self.standing.contains_key(&entry.call) {
+            self.standing.entry(entry.call).or_default().add(entry);
         }
     }
 

@@ -63,6 +63,18 @@ impl Standing {
         self.nets.iter().filter(|net| !net.quantities.is_zero()).map(|net| &net.facts)
     }
 
+    /// What stands for the call, where it is one call with one set of facts.
+    pub fn net(&self) -> Option<(&Facts, &Quantities)> {
+        let mut nets = self.nets.iter().filter(|net| !net.quantities.is_zero());
+        let net = nets.next().filter(|net| net.quantities.calls == 1)?;
+        nets.next().is_none().then_some((&net.facts, &net.quantities))
+    }
+
+    /// The month in which facts were billed first.
+    pub fn month(&self, facts: &Facts) -> Option<BillingPeriod> {
+        self.nets.iter().find(|net| net.facts == *facts).map(|net| net.period)
+    }
+
     /// Every facts ever posted for the call, reversed or not.
     pub fn history(&self) -> impl Iterator<Item = &Facts> {
         self.nets.iter().map(|net| &net.facts)

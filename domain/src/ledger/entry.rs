@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::identity::{CallId, EntryId, IdHasher, Realm, SpanId, TraceId};
 use crate::money::Cost;
+use crate::price::UnitClass;
 use crate::time::{BillingPeriod, EventTime};
 use crate::usage::{TokenClass, Usage};
 
@@ -151,10 +152,62 @@ impl Quantities {
         TokenClass::Reasoning,
     ];
 
+    /// The unit classes whose wholes are token classes.
+    const COLUMNS: [UnitClass; 8] = [
+        UnitClass::Input,
+        UnitClass::CacheRead,
+        UnitClass::CacheWrite5m,
+        UnitClass::CacheWrite1h,
+        UnitClass::Output,
+        UnitClass::Reasoning,
+        UnitClass::AudioInput,
+        UnitClass::AudioOutput,
+    ];
+
     /// One call's tokens, without units or money. `usage` has passed [`Usage::check`], so each count fits.
     pub fn of_usage(usage: &Usage) -> Self {
         let tokens = Self::CLASSES.map(|class| i64::try_from(usage.count(class)).unwrap_or(i64::MAX));
         Self { calls: 1, tokens, ..Self::default() }
+    }
+
+    /// The usage that these quantities were rated from, as far as a price can depend on it, so that another price can
+    /// be put to it. `None` where the ledger does not hold it: something is negative, or tokens stand without the exact
+    /// classes they fall in (a usage that contradicts itself is recorded so).
+    pub fn usage(&self) -> Option<Usage> {
+        if self.tokens != [0; 6] && self.units.is_empty() {
+            return None;
+        }
+        let mut usage = Usage::default();
+        for (class, count) in Self::CLASSES.into_iter().zip(self.tokens) {
+            let count = u64::try_from(count).ok()?;
+            usage.set(class, (count > 0).then_some(count));
+        }
+        let mut exact: Vec<(UnitClass, u64)> = Vec::new();
+        for (name, quantity) in &self.units {
+            let quantity = u64::try_from(*quantity).ok()?;
+            match UnitClass::named(name) {
+                Some(class) => exact.push((class, quantity)),
+                None => drop(usage.units.insert(name.clone(), quantity)),
+            }
+        }
+        let whole = |class: UnitClass| -> u64 {
+            let within = |part: &UnitClass| class == *part || class.is_ancestor_of(*part);
+            exact.iter().filter(|(part, _)| within(part)).map(|(_, quantity)| quantity).sum()
+        };
+        for (class, unit) in [
+            (TokenClass::AudioInput, UnitClass::AudioInput),
+            (TokenClass::AudioOutput, UnitClass::AudioOutput),
+        ] {
+            usage.set(class, Some(whole(unit)).filter(|count| *count > 0));
+        }
+        for (class, _) in &exact {
+            // Those with a column or a token class of their own are stated above; the request itself never is.
+            let stated = Self::COLUMNS.contains(class) || *class == UnitClass::Requests;
+            if !stated {
+                usage.units.insert(class.name().to_string(), whole(*class));
+            }
+        }
+        Some(usage)
     }
 
     /// Whether it adds nothing to any sum.
@@ -307,4 +360,55 @@ fn hash_quantities(hasher: &mut IdHasher, quantities: &Quantities) {
         hasher.part(unit.as_bytes()).part(cost.to_string().as_bytes());
     }
     hasher.part(cost.to_string().as_bytes()).part(charge.to_string().as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rate::exact_units;
+
+    proptest! {
+        /// What a posted call used can be rated again: the exact classes that come out are those that went in.
+        #[test]
+        fn quantities_hold_the_usage_they_were_made_of(
+            input in 0..10_000_u64, output in 0..10_000_u64, parts in prop::collection::vec(0..100_u64, 6), searches in 0..5_u64,
+        ) {
+            let share = |whole: u64, percent: u64| whole * percent / 100;
+            let read = share(input, parts[0]);
+            let write = share(input - read, parts[1]);
+            let usage = Usage::default()
+                .with(TokenClass::Input, input)
+                .with(TokenClass::CacheRead, read)
+                .with(TokenClass::CacheWrite, write)
+                .with(TokenClass::CacheWrite1h, share(write, parts[2]))
+                .with(TokenClass::AudioInput, share(input, parts[3]))
+                .with(TokenClass::Output, output)
+                .with(TokenClass::Reasoning, share(output, parts[4]))
+                .with(TokenClass::AudioOutput, share(output, parts[5]));
+            let mut usage = usage;
+            usage.units.insert("web_searches".into(), searches);
+            usage.units.insert("somersaults".into(), searches);
+            let exact = exact_units(&usage, None).unwrap();
+            let mut quantities = Quantities::of_usage(&usage);
+            let known = exact.units.iter().map(|(unit, quantity)| (unit.name().to_string(), *quantity));
+            quantities.units =
+                known.chain(exact.unknown.clone()).map(|(name, quantity)| (name, quantity as i64)).collect();
+            let again = quantities.usage();
+            if quantities.tokens != [0; 6] || !quantities.units.is_empty() {
+                let again = exact_units(&again.unwrap(), None).unwrap();
+                prop_assert_eq!((again.units, again.unknown), (exact.units, exact.unknown));
+            }
+        }
+    }
+
+    #[test]
+    fn quantities_that_do_not_hold_their_usage_say_so() {
+        let mut quantities = Quantities { tokens: [5, 0, 0, 0, 0, 0], ..Quantities::default() };
+        assert_eq!(quantities.usage(), None);
+        quantities.units.insert("input".into(), 5);
+        assert_eq!(quantities.usage().unwrap().get(TokenClass::Input), Some(5));
+        assert_eq!(quantities.negated().usage(), None);
+    }
 }
