@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    config, demo, explain, invoice, keys, prices, reprice, schema, serve, settle, usage, verify,
+    config, demo, explain, invoice, keys, period, prices, reprice, schema, serve, settle, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -61,6 +61,9 @@ pub enum Command {
     /// Preview, issue and export monthly invoices
     #[command(subcommand)]
     Invoice(invoice::Command),
+    /// Close a billing month, or see how it stands
+    #[command(subcommand)]
+    Period(period::Command),
     /// Recompute the ledger and list what does not hold
     Verify(verify::Args),
     /// Create, list and revoke the API keys of OTLP clients

@@ -62,6 +62,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Settle(args) => commands::settle::run(args, context).await,
         Command::Explain(args) => commands::explain::run(args, context).await,
         Command::Invoice(command) => commands::invoice::run(command, context).await,
+        Command::Period(command) => commands::period::run(command, context).await,
         Command::Verify(args) => commands::verify::run(args, context).await,
         Command::Demo(args) => commands::demo::run(args, context).await,
         Command::Usage(args) => commands::usage::run(args, context).await,

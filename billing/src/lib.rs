@@ -9,6 +9,7 @@
 
 pub mod prices;
 pub mod settle;
+pub mod period;
 pub mod invoice;
 pub mod explain;
 pub mod verify;

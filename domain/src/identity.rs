@@ -131,6 +131,11 @@ impl IdHasher {
         self
     }
 
+    /// The whole hash.
+    pub fn finish_whole(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
+    }
+
     /// The first 16 bytes of the hash.
     pub fn finish(&self) -> [u8; 16] {
         let mut id = [0; 16];

@@ -12,6 +12,7 @@ pub mod rows;
 pub mod reports;
 mod evidence_log;
 mod ledger_book;
+mod duplicate_search;
 mod price_shelf;
 mod repricing;
 mod invoice_sums;
@@ -21,7 +22,8 @@ mod literal;
 mod picos;
 
 pub use database::{Database, DatabaseError, Target};
+pub use duplicate_search::{LinkRow, SplitKey};
 pub use evidence_log::{IndexRow, TraceRow};
-pub use inquiries::{ClosedSum, Comparison, OutcomeCount, SeenRow};
+pub use inquiries::{Comparison, OddCall, OutcomeCount, SeenRow};
 pub use invoice_sums::{TenantSum, UnitSum, UnmeteredSum};
 pub use repricing::{RepriceFilter, UnpricedModel};

@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "price_sources",
         text: include_str!("../migrations/0004_price_sources.sql"),
     },
+    Migration { version: 5, name: "manifests", text: include_str!("../migrations/0005_manifests.sql") },
 ];
 
 /// Where the DDL is for.

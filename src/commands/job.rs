@@ -1,4 +1,4 @@
-//! Work that needs the ledger to itself: issuing, repricing. Done by the one settler there is, between passes.
+//! Work that needs the ledger to itself: closing, issuing, repricing. Done by the one settler there is, between passes.
 //!
 //! A job travels as JSON to the server that runs on the data directory, and is done by the very same code where none runs
 //! and this process opens the directory itself.
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use billing::invoice;
+use billing::period::{self, CloseOptions};
 use billing::settle::{Exclusive, Scope, Settler, reprice};
 use domain::time::BillingPeriod;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,13 @@ pub enum Job {
     Issue {
         /// `YYYY-MM`.
         month: String,
+    },
+    /// Close a month.
+    Close {
+        /// `YYYY-MM`.
+        month: String,
+        /// Do not wait for late usage.
+        without_grace: bool,
     },
     /// Rate again what stands.
     Reprice {
@@ -69,15 +77,25 @@ pub async fn perform(handles: &BillingHandles, job: Job, deadline: Instant) -> a
     handles.ship.flush(deadline).await?;
     let settler = settler(handles, deadline).await?;
     let (reply, answer) = oneshot::channel();
-    settler.exclusive(Box::new(Posted { job, reply })).await?;
+    let collector = handles.ship.status().collector_id;
+    settler.exclusive(Box::new(Posted { job, collector, reply })).await?;
     timeout_at(deadline, answer).await.context("the work takes longer than the time given")??
 }
 
 impl Job {
-    async fn done_by(self, settler: &mut Settler) -> anyhow::Result<Value> {
+    /// `own_collector` is the one whose journal was just shipped.
+    async fn done_by(self, settler: &mut Settler, own_collector: [u8; 16]) -> anyhow::Result<Value> {
         match self {
+            Self::Close { month, without_grace } => {
+                let options = CloseOptions { without_grace, own_collector };
+                let closed =
+                    period::close(settler, BillingPeriod::parse(&month)?, &options, now_nanos()).await?;
+                Ok(json!({ "entries": closed.entries, "charge": closed.charge.to_string() }))
+            }
             Self::Issue { month } => {
-                let issued = invoice::issue(settler, BillingPeriod::parse(&month)?, now_nanos()).await?;
+                let options = CloseOptions { without_grace: false, own_collector };
+                let issued =
+                    invoice::issue(settler, BillingPeriod::parse(&month)?, &options, now_nanos()).await?;
                 Ok(json!({ "invoices": issued.iter().map(|invoice| &invoice.number).collect::<Vec<_>>() }))
             }
             Self::Reprice { priced, month, tenant, provider, model, apply } => {
@@ -95,6 +113,7 @@ impl Job {
 #[derive(Debug)]
 struct Posted {
     job: Job,
+    collector: [u8; 16],
     reply: oneshot::Sender<anyhow::Result<Value>>,
 }
 
@@ -104,8 +123,8 @@ impl Exclusive for Posted {
         settler: &'s mut Settler,
     ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 's>> {
         Box::pin(async move {
-            let Self { job, reply } = *self;
-            let done = job.done_by(settler).await;
+            let Self { job, collector, reply } = *self;
+            let done = job.done_by(settler, collector).await;
             if done.is_err() {
                 // Only the database knows what was written before it failed.
                 settler.forget();

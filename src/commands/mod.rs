@@ -8,6 +8,7 @@ pub mod settle;
 pub mod usage;
 pub mod explain;
 pub mod invoice;
+pub mod period;
 pub mod verify;
 pub mod keys;
 pub mod prices;

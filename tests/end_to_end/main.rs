@@ -6,6 +6,7 @@ mod server;
 mod spans;
 mod money_spans;
 mod prices;
+mod months;
 mod corpus;
 mod crash;
 mod collectors;

@@ -1,4 +1,5 @@
-//! Which prices a settler rates with: it follows the newest price files between passes, and says so in `price_books`.
+//! What a settler goes by that others may change: it follows the newest price files, and the closed months, between
+//! passes. Each book it rates with is noted in `price_books`.
 //!
 //! A new book prices what had no price. What has one keeps it: the cards that entries name are kept in memory, so that
 //! late evidence of a priced call is rated by the price that stands, whatever was imported meanwhile.
@@ -6,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::ledger::Standing;
+use domain::ledger::{Periods, Standing};
 use domain::price::{PriceBook, PriceIndex, RateCard};
 use schemas::{Database, rows};
 
@@ -87,7 +88,7 @@ impl KeptPrices {
 impl Settler {
     /// Rates by the newest prices from now on, and prices what had none. Files that cannot be read change nothing.
     /// With `at_once`, they are looked for however short ago that was done.
-    pub(super) async fn follow_prices(
+    pub(super) async fn follow(
         &mut self,
         at_once: bool,
         summary: &mut PassSummary,
@@ -95,6 +96,8 @@ impl Settler {
         let now = (self.clock)();
         if at_once || now - self.shelf.looked >= LOOK_INTERVAL_NANOS {
             self.shelf.looked = now;
+            // Another process may have closed a month, or this one may have restarted in between.
+            self.periods = Periods::closed(self.database.closed_periods().await?);
             let changed = self.database.price_sources_changed().await?;
             if changed != self.shelf.changed {
                 self.shelf.changed = changed;

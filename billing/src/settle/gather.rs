@@ -174,7 +174,7 @@ impl Settler {
     }
 
     /// Reads the entries and decisions that stand for traces.
-    async fn load_standing(&mut self, traces: &BTreeSet<TraceKey>) -> Result<(), SettleError> {
+    pub(super) async fn load_standing(&mut self, traces: &BTreeSet<TraceKey>) -> Result<(), SettleError> {
         if traces.is_empty() {
             return Ok(());
         }
@@ -190,7 +190,7 @@ impl Settler {
     }
 }
 
-fn decode(collector: CollectorId, row: &RecordRow) -> Result<Evidence, GatherError> {
+pub(super) fn decode(collector: CollectorId, row: &RecordRow) -> Result<Evidence, GatherError> {
     record::decode(&row.record).map_err(|source| GatherError::Unreadable { collector, seq: row.seq, source })
 }
 

@@ -20,6 +20,7 @@ mod assign;
 mod cards;
 mod book;
 mod reprice;
+mod late_duplicates;
 mod task;
 mod post;
 
@@ -61,6 +62,10 @@ pub struct SettleConfig {
     pub rules: Rules,
     /// ISO 4217 code of costs and charges.
     pub currency: String,
+    /// How long after its end a month takes late usage before it may be closed.
+    pub grace: Duration,
+    /// A hash of the configuration that billing depends on, for manifests.
+    pub config_hash: String,
 }
 
 impl Default for SettleConfig {
@@ -74,6 +79,8 @@ impl Default for SettleConfig {
             rows_a_pass: 100_000,
             rules: Rules::default(),
             currency: "USD".into(),
+            grace: Duration::from_secs(72 * 3600),
+            config_hash: String::new(),
         }
     }
 }
@@ -211,6 +218,21 @@ impl Settler {
         &self.periods
     }
 
+    /// How it is configured.
+    pub fn config(&self) -> &SettleConfig {
+        &self.config
+    }
+
+    /// The time by its clock, nanoseconds since the epoch.
+    pub fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// Its own name.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
     /// The database it settles.
     pub fn database(&self) -> &Database {
         &self.database
@@ -227,7 +249,7 @@ impl Settler {
         if self.stale {
             self.restart().await?;
         }
-        self.follow_prices(force, &mut summary).await?;
+        self.follow(force, &mut summary).await?;
         self.gather(&mut summary).await?;
         let now = (self.clock)();
         let mut posting = post::Batch::default();

@@ -377,7 +377,7 @@ fn tied_traces<'o>(link: LinkKey, occurrences: &'o [Occurrence], key: &TraceKey)
 }
 
 /// Wider than the slack by which resolution compares clocks, so that no pair it would make is left out of its set.
-const PAIR_SLACK_NANOS: i64 = 1_000_000_000;
+pub(super) const PAIR_SLACK_NANOS: i64 = 1_000_000_000;
 
 fn trace_hash(realm: &str, trace: TraceId) -> u64 {
     let bytes = trace.bytes();

@@ -291,6 +291,19 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// A hash of everything the row says but when it was posted: a leaf of its month's tree.
+    pub fn content_hash(&self) -> [u8; 32] {
+        let mut hasher = IdHasher::new("entry content");
+        hasher.part(&self.id.bytes()).part(&self.call.bytes());
+        hasher.part(self.entry_type.name().as_bytes()).part(self.period.to_string().as_bytes());
+        hasher.part(&self.reverses.map_or([0; 16], |id| id.bytes()));
+        hash_facts(&mut hasher, &self.facts);
+        hash_quantities(&mut hasher, &self.quantities);
+        hasher.finish_whole()
+    }
+}
+
 fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
     // Taken apart in full, so that a new fact cannot be forgotten here.
     let Facts {

@@ -6,6 +6,8 @@
 
 mod difference;
 mod entry;
+mod merkle;
 
 pub use difference::{Periods, Posting, Standing, difference};
 pub use entry::{Entry, EntryType, Facts, Quantities, State};
+pub use merkle::MerkleTree;

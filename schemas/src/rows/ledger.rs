@@ -135,6 +135,11 @@ impl LedgerRow {
         }
     }
 
+    /// When it was posted, in microseconds since the epoch.
+    pub fn posted_at(&self) -> i64 {
+        self.posted_at
+    }
+
     /// The entry of a row.
     pub fn to_entry(self) -> Result<Entry, RowError> {
         let id = EntryId::from_bytes(self.entry_id);
