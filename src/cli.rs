@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    config, demo, explain, invoice, keys, period, prices, reprice, schema, serve, settle, usage, verify,
+    config, demo, explain, invoice, keys, period, plans, prices, reprice, schema, serve, settle, usage,
+    verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -72,6 +73,9 @@ pub enum Command {
     /// Import prices, and look into the price book
     #[command(subcommand)]
     Prices(prices::Command),
+    /// Import what tenants are charged by, and look at it
+    #[command(subcommand)]
+    Plans(plans::Command),
     /// Rate again what stands in the ledger, by the prices that are known now
     Reprice(reprice::Args),
     /// Print the ClickHouse DDL, or apply it

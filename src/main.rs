@@ -68,6 +68,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Usage(args) => commands::usage::run(args, context).await,
         Command::Keys(command) => commands::keys::run(command, context),
         Command::Prices(command) => commands::prices::run(command, context).await,
+        Command::Plans(command) => commands::plans::run(command, context).await,
         Command::Reprice(args) => commands::reprice::run(args, context).await,
         Command::Schema(command) => commands::schema::run(command, context).await,
         Command::Config(command) => commands::config::run(&command, context),

@@ -146,6 +146,11 @@ impl IdHasher {
 }
 
 impl CallId {
+    /// The id of what belongs to no span: an adjustment. Closes a hash over what it is.
+    pub fn of_adjustment(hasher: &IdHasher) -> Self {
+        Self(hasher.finish())
+    }
+
     /// The id of a call that its provider named: the same wherever and however often it is reported.
     pub fn of_response(realm: &Realm, response_id: &str) -> Self {
         Self(

@@ -25,5 +25,5 @@ pub use database::{Database, DatabaseError, Target};
 pub use duplicate_search::{LinkRow, SplitKey};
 pub use evidence_log::{IndexRow, TraceRow};
 pub use inquiries::{Comparison, OddCall, OutcomeCount, SeenRow};
-pub use invoice_sums::{TenantSum, UnitSum, UnmeteredSum};
+pub use invoice_sums::{AdjustmentSum, CreditUse, TenantSum, UnitSum, UnmeteredSum};
 pub use repricing::{RepriceFilter, UnpricedModel};

@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0004_price_sources.sql"),
     },
     Migration { version: 5, name: "manifests", text: include_str!("../migrations/0005_manifests.sql") },
+    Migration { version: 6, name: "plans", text: include_str!("../migrations/0006_plans.sql") },
 ];
 
 /// Where the DDL is for.

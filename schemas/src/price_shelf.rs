@@ -1,7 +1,7 @@
-//! Statements on price files and the books made of them.
+//! Statements on price files and the books made of them, and on plan files.
 
 use crate::database::{Database, DatabaseError};
-use crate::rows::{PriceBookRow, PriceImportRow, PriceSourceRow};
+use crate::rows::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
 
 impl Database {
     /// Adds a price file.
@@ -44,5 +44,24 @@ impl Database {
         let query =
             self.client().query("SELECT toUnixTimestamp64Micro(max(known_from)) AS at FROM price_sources");
         query.fetch_one().await.map_err(self.failed("look for new prices"))
+    }
+
+    /// Adds a plan file.
+    pub async fn insert_plan_source(&self, token: &str, row: &PlanSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("plan_sources", token, std::slice::from_ref(row)).await
+    }
+
+    /// Every plan file, oldest first.
+    pub async fn plan_sources(&self) -> Result<Vec<PlanSourceRow>, DatabaseError> {
+        let query =
+            self.client().query("SELECT ?fields FROM plan_sources FINAL ORDER BY known_from, source_id");
+        query.fetch_all().await.map_err(self.failed("read plan files"))
+    }
+
+    /// When a plan file came last (microseconds since the epoch); 0 for never.
+    pub async fn plan_sources_changed(&self) -> Result<i64, DatabaseError> {
+        let query =
+            self.client().query("SELECT toUnixTimestamp64Micro(max(known_from)) AS at FROM plan_sources");
+        query.fetch_one().await.map_err(self.failed("look for new plans"))
     }
 }

@@ -12,6 +12,7 @@ pub mod period;
 pub mod verify;
 pub mod keys;
 pub mod prices;
+pub mod plans;
 pub mod reprice;
 pub mod job;
 pub mod schema;

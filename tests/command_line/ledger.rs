@@ -54,6 +54,7 @@ fn entry(call: &Call<'_>) -> Entry {
         rule: text("only"),
         currency: text("USD"),
         price_id: String::new(),
+        plan_id: String::new(),
         trace,
         span,
         response_id: String::new(),
@@ -64,6 +65,7 @@ fn entry(call: &Call<'_>) -> Entry {
         tokens: call.tokens,
         units: units.clone(),
         unit_costs: BTreeMap::new(),
+        unit_charges: BTreeMap::new(),
         cost,
         charge: cost,
     };

@@ -7,6 +7,7 @@ mod spans;
 mod money_spans;
 mod prices;
 mod months;
+mod plans;
 mod corpus;
 mod crash;
 mod collectors;

@@ -4,6 +4,7 @@ use domain::time::BillingPeriod;
 use schemas::rows::PeriodRow;
 use schemas::{Database, DatabaseError};
 
+use super::adjustments;
 use super::manifest::{MadeBy, Manifest};
 use crate::settle::{SettleError, Settler, nanos};
 use crate::verify::{self, Finding, VerifyError};
@@ -95,13 +96,14 @@ pub async fn close(
 
     settler.drain().await?;
     settler.settle_late_duplicates(period).await?;
+    adjustments::post(settler, period).await?;
     let verification = verify::verify_open(&database, period).await?;
     if !verification.findings.is_empty() {
         return Err(CloseError::Unsound { period, findings: verification.findings });
     }
     let made_by = MadeBy {
         price_book: settler.book().version().to_string(),
-        plans: String::new(),
+        plans: settler.plans().version.clone(),
         config: settler.config().config_hash.clone(),
         settler: settler.id(),
     };

@@ -6,7 +6,9 @@
 //! with what was closed.
 
 mod close;
+mod adjustments;
 mod manifest;
 
+pub use adjustments::{Due, due};
 pub use close::{CloseError, CloseOptions, close};
 pub use manifest::Manifest;

@@ -23,14 +23,20 @@ mod check;
 mod quote;
 mod row;
 
+/// What plan files have in common with own price files.
+pub(crate) mod own_file {
+    pub(crate) use super::own::lists;
+    pub(crate) use super::own_toml::{Lines, digits, price, shown};
+}
+
 use std::sync::{Arc, LazyLock};
 
 use domain::price::PriceBook;
 
 pub use changes::{Change, changes};
 pub use check::{Finding, check, compare};
-pub(crate) use fault::chain;
 pub use fault::{Fault, PriceFileError};
+pub(crate) use fault::{chain, utf8};
 pub use genai::read;
 pub use quote::{Quote, quotes};
 pub use row::{PriceRow, PriceRowError};

@@ -76,7 +76,7 @@ impl Matching {
 type ByModel<'p> = BTreeMap<(Matching, std::cmp::Reverse<usize>, &'p str), Vec<&'p OwnPrice>>;
 
 /// Makes price lists of prices. Every fault is added to `faults`.
-pub(super) fn lists(prices: &[OwnPrice], faults: &mut Vec<Fault>) -> Vec<ProviderPrices> {
+pub(crate) fn lists(prices: &[OwnPrice], faults: &mut Vec<Fault>) -> Vec<ProviderPrices> {
     let mut providers: BTreeMap<&str, ByModel<'_>> = BTreeMap::new();
     for price in prices {
         let key = (price.matching, std::cmp::Reverse(price.model.len()), price.model.as_str());

@@ -29,7 +29,8 @@ impl Settler {
         for (call, &id) in resolution.calls.iter().zip(&ids) {
             let stands = standing.get(&id).unwrap_or(&none);
             let pinned = self.shelf.pinned(stands);
-            let target = target(call, &mut self.prices, pinned.as_ref(), &self.config.currency);
+            let (prices, plans) = (&mut self.prices, &self.plans);
+            let target = target(call, prices, plans, pinned.as_ref(), &self.config.currency);
             let entries = difference(id, stands, Some((&target.facts, &target.quantities)), &self.periods);
             batch.entries.extend(entries);
             targets.push(target);

@@ -14,6 +14,7 @@ use schemas::{Database, rows};
 use super::reprice::{Scope, reprice};
 use super::target::{Pinned, split_price_id};
 use super::{PassSummary, SettleError, Settler};
+use crate::plans::PlanShelf;
 use crate::prices::{PriceRow, Shelf, ShelfError, Source};
 
 /// How often new price files are looked for: an import is in force this long after it, at the latest.
@@ -98,6 +99,12 @@ impl Settler {
             self.shelf.looked = now;
             // Another process may have closed a month, or this one may have restarted in between.
             self.periods = Periods::closed(self.database.closed_periods().await?);
+            let changed = self.database.plan_sources_changed().await?;
+            if changed != self.plans_changed {
+                self.plans = PlanShelf::of(&self.database).await?;
+                self.plans_changed = changed;
+                tracing::info!(plans = %self.plans.version, "charging by new plans from now on");
+            }
             let changed = self.database.price_sources_changed().await?;
             if changed != self.shelf.changed {
                 self.shelf.changed = changed;

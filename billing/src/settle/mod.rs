@@ -29,12 +29,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::identity::CollectorId;
-use domain::ledger::Periods;
+use domain::ledger::{Entry, Periods};
 use domain::price::{PriceBook, PriceIndex};
 use domain::resolve::{self, Rules};
 use domain::time::BillingPeriod;
 use schemas::{Database, DatabaseError};
 
+use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::ShelfError;
 pub use gather::GatherError;
 pub use reprice::{Repriced, Repricing, Scope, reprice};
@@ -116,6 +117,9 @@ pub enum SettleError {
     /// The prices to rate with cannot be had.
     #[error("settlement stopped")]
     Prices(#[from] ShelfError),
+    /// The plans to charge by cannot be had.
+    #[error("settlement stopped")]
+    Plans(#[from] PlanShelfError),
 }
 
 /// The settler. One per ledger; see the module for its promises.
@@ -132,6 +136,9 @@ pub struct Settler {
     saved: HashMap<CollectorId, u64>,
     periods: Periods,
     shelf: book::KeptPrices,
+    plans: PlanShelf,
+    /// When the newest plan file came, as last seen (microseconds since the epoch).
+    plans_changed: i64,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
     shared: bool,
     /// Whether what is in memory may differ from what the database took.
@@ -159,6 +166,8 @@ impl Settler {
             saved: HashMap::new(),
             periods: Periods::default(),
             shelf,
+            plans: PlanShelf::default(),
+            plans_changed: 0,
             shared: false,
             stale: false,
             clock,
@@ -216,6 +225,17 @@ impl Settler {
     /// The months that are closed.
     pub fn periods(&self) -> &Periods {
         &self.periods
+    }
+
+    /// The plans it charges by.
+    pub fn plans(&self) -> &PlanShelf {
+        &self.plans
+    }
+
+    /// Posts entries that are of no trace, between passes.
+    pub(crate) async fn post_entries(&mut self, entries: Vec<Entry>) -> Result<(), SettleError> {
+        let batch = post::Batch { entries, ..post::Batch::default() };
+        self.post(batch, &mut PassSummary::default()).await
     }
 
     /// How it is configured.

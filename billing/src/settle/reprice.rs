@@ -161,8 +161,9 @@ fn rerate(settler: &mut Settler, facts: &Facts, quantities: &Quantities) -> Opti
         State::Billed => Metering::Whole,
         _ => resolve::metering(&usage, &facts.operation),
     };
-    let asked = Facts { state: State::Unmetered, price_id: String::new(), ..facts.clone() };
-    let target = rated_target(asked, Some(&usage), metering, &mut settler.prices, None);
+    let (price_id, plan_id) = (String::new(), String::new());
+    let asked = Facts { state: State::Unmetered, price_id, plan_id, ..facts.clone() };
+    let target = rated_target(asked, Some(&usage), metering, &mut settler.prices, &settler.plans, None);
     // A price that is gone takes nothing back: it was the price when the call was made.
     let lost = target.unpriced.is_some() && facts.state != State::Unpriced;
     (!lost).then_some(target)

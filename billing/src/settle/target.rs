@@ -1,10 +1,13 @@
 //! What should stand for a call: its facts and, rated by the price of its day, its quantities.
 
 use domain::ledger::{Facts, Quantities, State};
-use domain::price::{Context, PriceIndex, RateCard, Unpriced};
+use domain::plan::{Charged, Plan};
+use domain::price::{Context, PriceIndex, RateCard, UnitClass, Unpriced};
 use domain::rate;
 use domain::resolve::{Metering, ResolvedCall};
 use domain::usage::Usage;
+
+use crate::plans::PlanShelf;
 
 /// What should stand for a call, and why it has no price if it has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +35,12 @@ pub fn split_price_id(price_id: &str) -> (&str, Option<u64>) {
 }
 
 /// The target of a call. A call that stands with a price keeps it (`standing`) while what the price was chosen by is
-/// unchanged: what was learnt since is for `reprice`, which is asked for, and no side effect of late evidence.
+/// unchanged, and its plan while its payer is: what was learnt since is for `reprice`, which is asked for, and no side
+/// effect of late evidence.
 pub fn target(
     call: &ResolvedCall,
     prices: &mut PriceIndex,
+    plans: &PlanShelf,
     standing: Option<&Pinned<'_>>,
     currency: &str,
 ) -> Target {
@@ -62,12 +67,13 @@ pub fn target(
         rule: call.rule.name().into(),
         currency: currency.into(),
         price_id: String::new(),
+        plan_id: String::new(),
         trace: call.winner.trace,
         span: call.winner.span,
         response_id: text(&call.response_id),
     };
     let metered = (call.metering != Metering::Unmetered).then_some(&call.usage);
-    rated_target(facts, metered, call.metering, prices, standing)
+    rated_target(facts, metered, call.metering, prices, plans, standing)
 }
 
 /// What should stand for a call of these facts and this usage, rated by the price of its time. `facts` come without
@@ -77,6 +83,7 @@ pub fn rated_target(
     usage: Option<&Usage>,
     metering: Metering,
     prices: &mut PriceIndex,
+    plans: &PlanShelf,
     standing: Option<&Pinned<'_>>,
 ) -> Target {
     let Some(usage) = usage else {
@@ -84,13 +91,22 @@ pub fn rated_target(
         return Target { facts, quantities, unpriced: None };
     };
     let mut quantities = Quantities::of_usage(usage);
-    let unpriced = match rated(&facts, usage, prices, standing) {
-        Ok((price_id, rated)) => {
+    let plan = plans.plan_for(&facts, standing.map(|pinned| pinned.facts));
+    let priced = rated(&facts, usage, prices, standing).and_then(|(price_id, rated)| {
+        let charged = plan.filter(|plan| !plan.is_pass_through()).map(|plan| charged(plan, &facts, &rated));
+        Ok((price_id, rated, charged.transpose()?))
+    });
+    let unpriced = match priced {
+        Ok((price_id, rated, charged)) => {
             facts.price_id = price_id;
             facts.state = if metering == Metering::Partial { State::Partial } else { State::Billed };
             quantities.cost = rated.cost;
-            // Pass-through: the tenant is charged what the provider charges.
+            // Without a plan the tenant is charged what the provider charges.
             quantities.charge = rated.cost;
+            if let Some((plan_id, charged)) = charged {
+                facts.plan_id = plan_id;
+                (quantities.charge, quantities.unit_charges) = (charged.charge, charged.units);
+            }
             for line in rated.lines {
                 let unit = line.unit.name().to_string();
                 quantities.units.insert(unit.clone(), i64::try_from(line.quantity).unwrap_or(i64::MAX));
@@ -113,6 +129,15 @@ pub fn rated_target(
         }
     };
     Target { facts, quantities, unpriced }
+}
+
+/// What a rated call is charged by a plan, under the plan's id.
+fn charged(plan: &Plan, facts: &Facts, rated: &rate::Rated) -> Result<(String, Charged), Unpriced> {
+    let lines: Vec<_> = rated.lines.iter().map(|line| (line.unit, line.quantity, line.cost)).collect();
+    let beyond = rated.lines.first().map_or((UnitClass::Input, 0), |line| (line.unit, line.quantity));
+    let charged =
+        plan.charge(facts, &lines).ok_or(Unpriced::OutOfRange { unit: beyond.0, quantity: beyond.1 })?;
+    Ok((plan.id(), charged))
 }
 
 /// The price that stands for a call, and what it was chosen by.

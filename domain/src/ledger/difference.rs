@@ -123,6 +123,17 @@ pub fn difference(
     target: Option<(&Facts, &Quantities)>,
     periods: &Periods,
 ) -> Posting {
+    difference_as([EntryType::Usage, EntryType::Correction], call, standing, target, periods)
+}
+
+/// The same for entries that are of no call: the first type is that of a first posting, the second of its changes.
+pub fn difference_as(
+    [posted, changed]: [EntryType; 2],
+    call: CallId,
+    standing: &Standing,
+    target: Option<(&Facts, &Quantities)>,
+    periods: &Periods,
+) -> Posting {
     let seen: Vec<EntryId> = standing.seen.iter().copied().collect();
     let mut posting = Vec::new();
     let mut reversed = None;
@@ -135,7 +146,7 @@ pub fn difference(
         } else if !net.quantities.is_zero() {
             reversed = Some(net.first);
             posting.push(Entry::new(
-                EntryType::Correction,
+                changed,
                 call,
                 periods.billed_in(net.period),
                 net.facts.clone(),
@@ -148,7 +159,7 @@ pub fn difference(
     if let (Some((facts, _)), Some(rest)) = (target, missing)
         && !rest.is_zero()
     {
-        let entry_type = if standing.is_empty() { EntryType::Usage } else { EntryType::Correction };
+        let entry_type = if standing.is_empty() { posted } else { changed };
         let refined = standing.nets.iter().find(|net| net.facts == *facts).map(|net| net.first);
         let period = periods.billed_in(BillingPeriod::containing(facts.occurred_at));
         posting.push(Entry::new(entry_type, call, period, facts.clone(), rest, reversed.or(refined), &seen));

@@ -116,6 +116,8 @@ pub struct Facts {
     pub currency: String,
     /// The rate card used.
     pub price_id: String,
+    /// The plan that made a charge of the cost; empty where it is passed through.
+    pub plan_id: String,
     /// The winning span's trace.
     pub trace: TraceId,
     /// The winning span.
@@ -135,6 +137,8 @@ pub struct Quantities {
     pub units: BTreeMap<String, i64>,
     /// Exact unit class to cost; sums to `cost`.
     pub unit_costs: BTreeMap<String, Cost>,
+    /// Exact unit class to charge, where a plan makes it another than the cost; sums to `charge`.
+    pub unit_charges: BTreeMap<String, Cost>,
     /// What the provider charges.
     pub cost: Cost,
     /// What the tenant is charged.
@@ -230,6 +234,10 @@ impl Quantities {
             *self.unit_costs.entry(unit.clone()).or_default() += *cost;
         }
         self.unit_costs.retain(|_, cost| !cost.is_zero());
+        for (unit, charge) in &other.unit_charges {
+            *self.unit_charges.entry(unit.clone()).or_default() += *charge;
+        }
+        self.unit_charges.retain(|_, charge| !charge.is_zero());
         self.cost += other.cost;
         self.charge += other.charge;
     }
@@ -241,6 +249,7 @@ impl Quantities {
             tokens: self.tokens.map(|count| -count),
             units: self.units.iter().map(|(unit, quantity)| (unit.clone(), -quantity)).collect(),
             unit_costs: self.unit_costs.iter().map(|(unit, cost)| (unit.clone(), -*cost)).collect(),
+            unit_charges: self.unit_charges.iter().map(|(unit, charge)| (unit.clone(), -*charge)).collect(),
             cost: -self.cost,
             charge: -self.charge,
         }
@@ -327,6 +336,7 @@ fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
         rule,
         currency,
         price_id,
+        plan_id,
         trace,
         span,
         response_id,
@@ -356,10 +366,14 @@ fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
         hasher.part(text.as_bytes());
     }
     hasher.part(&occurred_at.nanos().to_le_bytes()).part(&trace.bytes()).part(&span.bytes());
+    // Added later: what has none is named as it was before.
+    if !plan_id.is_empty() {
+        hasher.part(b"plan").part(plan_id.as_bytes());
+    }
 }
 
 fn hash_quantities(hasher: &mut IdHasher, quantities: &Quantities) {
-    let Quantities { calls, tokens, units, unit_costs, cost, charge } = quantities;
+    let Quantities { calls, tokens, units, unit_costs, unit_charges, cost, charge } = quantities;
     hasher.part(&calls.to_le_bytes());
     for count in tokens {
         hasher.part(&count.to_le_bytes());
@@ -373,6 +387,9 @@ fn hash_quantities(hasher: &mut IdHasher, quantities: &Quantities) {
         hasher.part(unit.as_bytes()).part(cost.to_string().as_bytes());
     }
     hasher.part(cost.to_string().as_bytes()).part(charge.to_string().as_bytes());
+    for (unit, charge) in unit_charges {
+        hasher.part(unit.as_bytes()).part(charge.to_string().as_bytes());
+    }
 }
 
 #[cfg(test)]

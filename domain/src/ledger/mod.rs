@@ -8,6 +8,6 @@ mod difference;
 mod entry;
 mod merkle;
 
-pub use difference::{Periods, Posting, Standing, difference};
+pub use difference::{Periods, Posting, Standing, difference, difference_as};
 pub use entry::{Entry, EntryType, Facts, Quantities, State};
 pub use merkle::MerkleTree;

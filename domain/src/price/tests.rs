@@ -355,6 +355,7 @@ proptest! {
         let applies = |constraint: Option<Constraint>| match constraint {
             None => true,
             Some(Constraint::From(start)) => start <= now,
+            Some(Constraint::Until(start, end)) => start.is_none_or(|start| start <= now) && now < end,
             Some(Constraint::Daily(start, end)) => {
                 let of_day = now.nanos() as u64 % (24 * HOUR);
                 if end < start { of_day >= start || of_day < end } else { start <= of_day && of_day < end }

@@ -10,6 +10,6 @@ mod trace;
 pub use invoice::{InvoiceLineRow, InvoiceRow, PeriodRow, PriceRow};
 pub use ledger::{DecisionRow, LedgerRow, RowError, month_number, month_of};
 pub use observation::{ObservationRow, RecordRow, day_number};
-pub use price_source::{PriceBookRow, PriceImportRow, PriceSourceRow};
+pub use price_source::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
 pub use progress::{BatchRow, CollectorRow, CursorRow};
 pub use trace::{SpanRow, TextMap};

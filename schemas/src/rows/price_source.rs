@@ -1,4 +1,4 @@
-//! Rows of `price_sources` and `price_books`.
+//! Rows of `price_sources`, `price_books` and `plan_sources`.
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,22 @@ pub struct PriceBookRow {
     pub settler: [u8; 16],
     /// Its sources, in order of precedence.
     pub sources: Vec<String>,
+    /// The program's version.
+    pub program: String,
+}
+
+/// A plan file as it was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct PlanSourceRow {
+    /// Microseconds since the epoch.
+    pub known_from: i64,
+    /// Hash of the content.
+    pub source_id: String,
+    /// The file's name.
+    pub name: String,
+    /// The file.
+    #[serde(with = "serde_bytes")]
+    pub content: Vec<u8>,
     /// The program's version.
     pub program: String,
 }
