@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::stage::Stage;
 
 /// How long to wait before ClickHouse is tried again.
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
@@ -35,6 +36,7 @@ pub struct BillingArm {
     shipping: JoinHandle<collector::ship::Summary>,
     settling: JoinHandle<()>,
     stopping: CancellationToken,
+    _threads: [Stage; 2],
 }
 
 /// What of the arm commands and pages need; clones are cheap.
@@ -50,12 +52,16 @@ pub struct BillingHandles {
 
 impl BillingArm {
     /// Starts the arm on an open journal. Evidence goes in by the returned [`Append`].
+    ///
+    /// # Errors
+    /// When the process may have no more threads.
     pub fn start(
         config: &Config,
         journal: Arc<Journal>,
-        database: Database,
+        database: &Database,
         settles: bool,
-    ) -> (Self, Append) {
+    ) -> anyhow::Result<(Self, Append)> {
+        let (ship_stage, settle_stage) = (Stage::start("ship", 1)?, Stage::start("settle", 1)?);
         let (append, appended) = channel(&journal);
         let (settled, settled_told) = watch::channel(SettledPositions::new());
         let (status, settle_status) = watch::channel(SettleStatus::default());
@@ -64,16 +70,16 @@ impl BillingArm {
         let (shipper, ship) = Shipper::new(
             Arc::clone(&journal),
             appended,
-            database.clone(),
+            database.reconnected(),
             settled_told,
             host,
             Clock::system(),
             ship_config(config),
         );
         let stopping = CancellationToken::new();
-        let opening = open_settler(database, settle_config(config));
+        let opening = open_settler(database.reconnected(), settle_config(config));
         let (committed, stop, interval) = (ship.commits(), stopping.clone(), config.settle.interval);
-        let settling = tokio::spawn(async move {
+        let settling = settle_stage.spawn(async move {
             let settler = tokio::select! {
                 settler = opening => settler,
                 () = stop.cancelled() => return,
@@ -95,8 +101,9 @@ impl BillingArm {
             };
             tokio::join!(task.run(), lent);
         });
-        let shipping = tokio::spawn(shipper.run());
-        (Self { journal, ship, settle_status, settler, shipping, settling, stopping }, append)
+        let shipping = ship_stage.spawn(shipper.run());
+        let _threads = [ship_stage, settle_stage];
+        Ok((Self { journal, ship, settle_status, settler, shipping, settling, stopping, _threads }, append))
     }
 
     /// Handles for commands and pages.
@@ -110,7 +117,7 @@ impl BillingArm {
 
     /// Waits until the shipper has drained, which it does once every [`Append`] is gone, then lets the settler go.
     pub async fn finish(self) -> anyhow::Result<collector::ship::Summary> {
-        let Self { shipping, settling, stopping, settler, journal, .. } = self;
+        let Self { shipping, settling, stopping, settler, journal, _threads, .. } = self;
         let summary = shipping.await.context("shipping ended badly")?;
         stopping.cancel();
         drop(settler);

@@ -1,5 +1,6 @@
 //! A failure on standard error: one line with the whole chain of causes, and sometimes a hint.
 
+use crate::config::ConfigError;
 use crate::output::OutputError;
 
 /// What ClickHouse and the system say, and what helps. The first that is found in the message is shown.
@@ -33,6 +34,11 @@ pub fn report(error: &anyhow::Error) -> Option<String> {
     let line = one_line(error);
     let hint = HINTS.iter().find(|(said, _)| line.contains(said)).map(|(_, hint)| format!("\nhint: {hint}"));
     Some(format!("error: {line}{}", hint.unwrap_or_default()))
+}
+
+/// Whether the command line itself is at fault: a flag with a value that its key does not allow.
+pub fn is_wrong_usage(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(ConfigError::blames_a_flag)
 }
 
 /// An error and its causes on one line, each said once: some libraries repeat their cause in their own text.

@@ -15,6 +15,7 @@ mod golden;
 mod logging;
 mod output;
 mod running_server;
+mod stage;
 mod topology;
 
 use std::process::ExitCode;
@@ -26,6 +27,10 @@ use cli::{Cli, Command};
 use commands::{Context, Outcome};
 use config::Sources;
 
+/// Evidence is many small strings, made on one thread and freed on another.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Wrong usage, `--help` and `--version` end here.
     let cli = Cli::parse();
@@ -35,7 +40,7 @@ fn main() -> ExitCode {
         Err(error) => match failure::report(&error) {
             Some(text) => {
                 eprintln!("{text}");
-                ExitCode::FAILURE
+                if failure::is_wrong_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
             }
             None => ExitCode::SUCCESS,
         },

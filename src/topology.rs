@@ -32,6 +32,7 @@ use crate::config::Config;
 use crate::connect::{engine_config, owner_target, remote_target};
 use crate::data_dir::DataDir;
 use crate::running_server::RunningServer;
+use crate::stage::Stage;
 
 /// How many traces with AI usage are remembered, so that their other spans leave a link: some minutes of a busy collector.
 const AI_TRACES_MAX: usize = 200_000;
@@ -41,7 +42,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// Serves until `shutdown`, then drains. `ready` is called once every address answers.
 pub async fn serve(
     config: &Config,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(&RunningServer),
 ) -> anyhow::Result<()> {
     let data_dir = DataDir::new(&config.data_dir);
@@ -54,11 +55,19 @@ pub async fn serve(
     let clickhouse = ClickHouse::open(config, &data_dir).await?;
     let journal = open_journal(config, &data_dir).await?;
     let keys = KeyStore::open(data_dir.path())?;
-    let receive = Receive::bind(receive_config(config), keys)?;
+    let receiving = Stage::on_all_cores("receive")?;
+    let receive = {
+        let _here = receiving.enter();
+        Receive::bind(receive_config(config), keys)?
+    };
 
     let (billing, append) =
-        BillingArm::start(config, Arc::clone(&journal), clickhouse.database.clone(), config.settle.enabled);
-    let (trace_tap, tracing_arm) = TraceArm::start(trace_config(config), Some(clickhouse.database.clone()));
+        BillingArm::start(config, Arc::clone(&journal), &clickhouse.database, config.settle.enabled)?;
+    let sampling = Stage::start("trace", 1)?;
+    let (trace_tap, tracing_arm) = {
+        let _here = sampling.enter();
+        TraceArm::start(trace_config(config), Some(clickhouse.database.reconnected()))
+    };
     let decoder = Decoder::new(&decode_config(config));
     let fork = Fork::new(decoder, AiTraces::new(AI_TRACES_MAX), append, trace_tap.clone(), Clock::system());
 
@@ -85,14 +94,11 @@ pub async fn serve(
     let stop_admin = CancellationToken::new();
     let administering = tokio::spawn(admin.run(stop_admin.clone()));
 
-    // Accepting begins with the first poll, which is before anybody is told the addresses.
-    let announce = async {
-        note.write(&data_dir)?;
-        ready(&note);
-        anyhow::Ok(())
-    };
-    let (received, announced) = tokio::join!(receive.run(fork, shutdown), announce);
-    announced?;
+    // The addresses are bound, so whoever is told them now can connect.
+    let received = receiving.spawn(receive.run(fork, shutdown));
+    note.write(&data_dir)?;
+    ready(&note);
+    let received = received.await.context("receiving ended badly")?;
     tracing::info!(?received, "receiving has stopped");
 
     let shipped = billing.finish().await?;
@@ -119,6 +125,8 @@ struct Hosted {
     engine: Arc<Engine>,
     front: JoinHandle<()>,
     stop: CancellationToken,
+    /// The threads that statements are run on.
+    _threads: Stage,
 }
 
 impl ClickHouse {
@@ -133,19 +141,21 @@ impl ClickHouse {
         let engine = Arc::new(tokio::task::spawn_blocking(move || Engine::start(engine_config)).await??);
         let mut front_config = FrontConfig::new(owner.clone());
         front_config.default_database = config.clickhouse.database.as_str().to_owned();
-        let front = HttpFront::bind(config.clickhouse.addr, Arc::clone(&engine), front_config).await?;
+        let threads = Stage::on_all_cores("engine")?;
+        let (addr, hosted) = (config.clickhouse.addr, Arc::clone(&engine));
+        let front = threads.spawn(HttpFront::bind(addr, hosted, front_config)).await??;
         let url = front.url();
         let stop = CancellationToken::new();
-        let front = tokio::spawn(front.serve(stop.clone().cancelled_owned()));
+        let front = threads.spawn(front.serve(stop.clone().cancelled_owned()));
         let database = Database::new(owner_target(config, &url, &owner));
         // The engine is here, so its tables can be: readers find them from the first moment.
         database.migrate().await?;
-        Ok(Self { database, url, embedded: Some(Hosted { engine, front, stop }) })
+        Ok(Self { database, url, embedded: Some(Hosted { engine, front, stop, _threads: threads }) })
     }
 
     /// Closes the engine, if it runs here.
     pub async fn close(self) -> anyhow::Result<()> {
-        let Some(Hosted { engine, front, stop }) = self.embedded else { return Ok(()) };
+        let Some(Hosted { engine, front, stop, _threads }) = self.embedded else { return Ok(()) };
         stop.cancel();
         front.await.context("the embedded ClickHouse's HTTP interface ended badly")?;
         tokio::task::spawn_blocking(move || engine.shutdown()).await??;

@@ -5,6 +5,7 @@
 //! things share an id, and nothing that a retry can change goes into one.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,15 +88,16 @@ hex_id!(
 );
 
 /// The account within which reports of a call may merge. Everything without an API key is in [`Realm::DEFAULT`].
+/// Cheap to clone: every span names its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Realm(String);
+pub struct Realm(Arc<str>);
 
 impl Realm {
     /// The name of the realm of requests that came without an API key.
     pub const DEFAULT: &'static str = "default";
 
     /// A realm by name; the empty name is the default realm.
-    pub fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
         Self(if name.is_empty() { Self::DEFAULT.into() } else { name })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use clickhouse::Client;
+use clickhouse::{Client, Compression};
 
 use crate::migrate::{self, Layout, MIGRATIONS};
 
@@ -75,12 +75,24 @@ impl fmt::Debug for Database {
 impl Database {
     /// A handle; nothing is sent yet.
     pub fn new(target: Target) -> Self {
-        let client = Client::default()
+        Self { client: Self::connect(&target), target }
+    }
+
+    /// The same database over connections of its own. A connection lives on the threads that opened it: what runs on
+    /// other threads, or is to be kept apart from others' traffic, takes its own.
+    pub fn reconnected(&self) -> Self {
+        Self::new(self.target.clone())
+    }
+
+    fn connect(target: &Target) -> Client {
+        // Within one machine, compressing costs more than it saves.
+        let compression = if is_this_machine(&target.url) { Compression::None } else { Compression::Lz4 };
+        Client::default()
             .with_url(target.url.trim_end_matches('/'))
             .with_user(&target.user)
             .with_password(&target.password)
-            .with_database(&target.database);
-        Self { client, target }
+            .with_database(&target.database)
+            .with_compression(compression)
     }
 
     /// The client, for the statements of this room and its users.
@@ -162,4 +174,13 @@ impl Database {
         }
         Ok(applied)
     }
+}
+
+fn is_this_machine(url: &str) -> bool {
+    let host = url::Url::parse(url).ok().and_then(|url| match url.host()? {
+        url::Host::Domain(name) => Some(name == "localhost"),
+        url::Host::Ipv4(address) => Some(address.is_loopback()),
+        url::Host::Ipv6(address) => Some(address.is_loopback()),
+    });
+    host.unwrap_or(false)
 }

@@ -38,9 +38,24 @@ impl Database {
         write.await.map_err(self.failed(&format!("insert into {table}")))
     }
 
-    /// Posts ledger entries.
-    pub async fn insert_entries(&self, token: &str, rows: &[LedgerRow]) -> Result<(), DatabaseError> {
-        self.insert_rows("ledger_entries", token, rows).await
+    /// Posts ledger entries. `posted_at` is in microseconds since the epoch.
+    pub async fn insert_entries(
+        &self,
+        token: &str,
+        entries: &[Entry],
+        posted_at: i64,
+    ) -> Result<(), DatabaseError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            let mut insert = self.exact(token).insert::<LedgerRow>("ledger_entries").await?;
+            for entry in entries {
+                insert.write(&LedgerRow::from_entry(entry, posted_at)).await?;
+            }
+            insert.end().await
+        };
+        write.await.map_err(self.failed("insert into ledger_entries"))
     }
 
     /// Writes decisions.

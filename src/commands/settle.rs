@@ -90,7 +90,7 @@ pub async fn with_settler<T>(
     };
     let clickhouse = ClickHouse::open(config, &data_dir).await?;
     let journal = open_journal(config, &data_dir).await?;
-    let (billing, append) = BillingArm::start(config, journal, clickhouse.database.clone(), true);
+    let (billing, append) = BillingArm::start(config, journal, &clickhouse.database, true)?;
     let result = work(&billing.handles()).await;
     drop(append);
     billing.finish().await?;

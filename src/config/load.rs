@@ -60,6 +60,14 @@ pub enum ConfigError {
     Faults(Vec<Fault>),
 }
 
+impl ConfigError {
+    /// Whether a value that is not allowed stood on the command line.
+    pub fn blames_a_flag(&self) -> bool {
+        let Self::Faults(faults) = self else { return false };
+        faults.iter().any(|fault| matches!(fault.origin, Origin::Flag(_)))
+    }
+}
+
 /// Values by key, and the faults found while they are read.
 pub(super) struct Values {
     found: BTreeMap<&'static str, (Value, Origin)>,

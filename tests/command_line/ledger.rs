@@ -9,7 +9,6 @@ use domain::ledger::{Entry, EntryType, Facts, Quantities, State};
 use domain::money::Cost;
 use domain::{BillingPeriod, CallId, EventTime, Realm, SpanId, TraceId};
 use embedded::{Credentials, Engine, EngineConfig, FrontConfig, HttpFront, OWNER};
-use schemas::rows::LedgerRow;
 use schemas::{Database, Target};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -155,12 +154,11 @@ async fn write(data_dir: &Path) {
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(front.serve(async { stopped.await.unwrap_or_default() }));
-    let rows: Vec<LedgerRow> =
-        entries().iter().map(|entry| LedgerRow::from_entry(entry, 1_790_000_000_000_000)).collect();
+    let (entries, posted_at) = (entries(), 1_790_000_000_000_000);
     let database = Database::new(target);
-    database.insert_entries("first", &rows).await.unwrap();
+    database.insert_entries("first", &entries, posted_at).await.unwrap();
     // The same rows under another token are copies, and copies count once.
-    database.insert_entries("second", &rows).await.unwrap();
+    database.insert_entries("second", &entries, posted_at).await.unwrap();
     stop.send(()).unwrap();
     serving.await.unwrap();
     engine.shutdown().unwrap();

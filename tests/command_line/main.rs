@@ -17,11 +17,28 @@ fn wrong_usage_is_exit_code_two() {
         "usage --month 2026-13",
         "usage --month 2026-10 --from 2026-10-01",
         "usage --month 2026-10 --by colour",
+        "serve --otlp-grpc-addr nonsense",
+        "serve --clickhouse-addr 127.0.0.1",
+        "serve --data-dir d --admin-addr 127.0.0.1:99999",
     ] {
         let run = program.run(line);
         check(&run, 2);
         assert!(run.stdout.is_empty(), "{line}: {}", run.stdout);
     }
+}
+
+#[test]
+fn a_refused_flag_is_wrong_usage_and_the_same_value_in_a_file_is_not() {
+    let program = Program::new();
+    let flag = program.run("serve --otlp-http-addr nonsense");
+    check(&flag, 2);
+    assert_eq!(flag.stderr.lines().count(), 1, "{}", flag.stderr);
+    for said in ["--otlp-http-addr", "nonsense", "127.0.0.1"] {
+        assert!(flag.stderr.contains(said), "{}", flag.stderr);
+    }
+    program.write("ledgerline.toml", "[otlp]\nhttp_addr = \"nonsense\"\n");
+    check(&program.run("serve"), 1);
+    assert_eq!(program.files(), ["ledgerline.toml"]);
 }
 
 #[test]

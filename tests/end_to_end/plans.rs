@@ -177,3 +177,60 @@ amount = 0
     assert_eq!(server.rows("SELECT count() AS n FROM ledgerline.plan_sources")[0]["n"], 0);
     server.stop();
 }
+
+/// Scenario: tenants with names that are formulas, paths, CSV, long, or run from right to left; the same calls in another
+/// order and in other requests at another server.
+/// Guarantees: each has a file of its own inside the directory; cells stay inert; the same calls give the same bytes.
+#[test]
+fn odd_names_are_safe_and_the_order_of_arrival_changes_no_byte() {
+    let long = "x".repeat(10 * 1024);
+    let names = ["=cmd()", "../../x", "a,b\"c", &long, "\u{202e}cba", "line\nbreak", "x", "X"];
+    let calls: Vec<Call<'_>> = names
+        .iter()
+        .zip(1..)
+        .flat_map(|(tenant, n)| {
+            let call = Call { tenant, trace: n * 10, answer: n * 10, tokens: (100 * n + 7, n), ..OCTOBER };
+            [call, Call { trace: n * 10 + 1, answer: n * 10 + 1, model: "gpt-4o-mini", ..call }]
+        })
+        .collect();
+    let shuffled: Vec<Call<'_>> = calls.iter().rev().copied().collect();
+    let plans = PLANS.replace("markup_percent = 20", "markup_percent = 33.333333");
+    let exports = [(calls, 16), (shuffled, 3)].map(|(calls, at_once)| {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(&dir.path().join("data"), &[]);
+        import(&server, dir.path(), &plans);
+        for calls in calls.chunks(at_once) {
+            assert_eq!(server.post(JSON, &export(calls)).unwrap().status, 200);
+            server.succeed("settle");
+        }
+        server.succeed("invoice issue --month 2026-10");
+        server.succeed("verify");
+        let out = dir.path().join("out");
+        server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+        server.stop();
+        let files = std::fs::read_dir(&out).unwrap().map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())
+        });
+        files.collect::<std::collections::BTreeMap<_, _>>()
+    });
+    assert_eq!(
+        exports[0].len(),
+        names.len() + 2,
+        "a file a tenant, one for the commitment, a summary: {:?}",
+        exports[0].keys()
+    );
+    assert!(
+        exports[0].keys().all(|name| name.len() < 160 && !name.contains(['/', '\n'])),
+        "{:?}",
+        exports[0].keys()
+    );
+    assert!(exports[0] == exports[1], "the same calls give the same bytes");
+    for (name, bytes) in &exports[0] {
+        let mut reader = csv::ReaderBuilder::new().from_reader(bytes.as_slice());
+        for record in reader.records() {
+            let record = record.unwrap();
+            assert!(record.iter().all(|cell| !cell.starts_with('=')), "{name}: {record:?}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //! difference like everything else, so that closing again after a crash posts what is missing and nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::identity::{CallId, IdHasher, Realm, SpanId, TraceId};
 use domain::ledger::{EntryType, Facts, Quantities, Standing, State, difference_as};
@@ -53,12 +54,11 @@ pub async fn due(database: &Database, plans: &PlanShelf, month: BillingPeriod) -
 pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<(), SettleError> {
     let database = settler.database().clone();
     let mut standing: BTreeMap<CallId, (EntryType, Standing)> = BTreeMap::new();
-    for entry in
-        database.adjustments_of(month).await?.iter().filter(|entry| entry.facts.tenant_source == SOURCE)
-    {
+    let posted = database.adjustments_of(month).await?;
+    for entry in posted.into_iter().filter(|entry| entry.facts.tenant_source == SOURCE) {
         let (_, stands) =
             standing.entry(entry.call).or_insert_with(|| (entry.entry_type, Standing::default()));
-        stands.add(entry);
+        stands.add(Arc::new(entry));
     }
     let mut entries = Vec::new();
     let mut wanted = BTreeSet::new();

@@ -8,6 +8,7 @@
 //! cannot be said in rate cards (an image by its size, a price of one region) is left out and named, so that such a model
 //! keeps the price of the next layer, or stays unpriced.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -133,10 +134,10 @@ pub(super) fn read(json: &[u8], since: Option<EventTime>) -> Result<Read, PriceF
         match model(&provider, &name, key, value, since) {
             Ok(Ok(prices)) => {
                 let models = lists.entry(provider).or_default();
-                if models.contains_key(&name) {
-                    left_out.push(Fault { at: brief_key(key), problem: format!("{name} is listed before") });
-                } else {
-                    models.insert(name, prices);
+                let problem = format!("{name} is listed before");
+                match models.entry(name) {
+                    Entry::Vacant(free) => drop(free.insert(prices)),
+                    Entry::Occupied(_) => left_out.push(Fault { at: brief_key(key), problem }),
                 }
             }
             Ok(Err(reason)) => left_out.push(Fault { at: brief_key(key), problem: reason }),

@@ -1,6 +1,6 @@
 //! Which ledger call each resolved call is, and what to post for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use domain::identity::CallId;
 use domain::ledger::{Standing, State, difference};
@@ -9,25 +9,19 @@ use schemas::rows::DecisionRow;
 
 use super::Settler;
 use super::post::{Batch, decision_hash};
-use super::store::TraceKey;
+use super::store::{Component, TraceKey};
 use super::target::{Target, target};
 
 impl Settler {
     /// Adds to `batch` whatever makes the ledger say what was resolved of a closed set of traces.
-    pub(super) fn assign(&mut self, component: &[TraceKey], resolution: &Resolution, batch: &mut Batch) {
-        let standing: BTreeMap<CallId, Standing> =
-            self.store.calls(component).into_iter().map(|call| (call, self.store.standing(call))).collect();
+    pub(super) fn assign(&mut self, component: Component, resolution: &Resolution, batch: &mut Batch) {
+        let standing = self.store.standing(&component);
         let ids = call_ids(&resolution.calls, &standing);
-        let spans: BTreeSet<SpanRef> = component
-            .iter()
-            .flat_map(|key| self.store.evidence(key))
-            .map(|evidence| SpanRef { trace: evidence.trace(), span: evidence.span() })
-            .collect();
 
         let none = Standing::default();
         let mut targets = Vec::with_capacity(resolution.calls.len());
         for (call, &id) in resolution.calls.iter().zip(&ids) {
-            let stands = standing.get(&id).unwrap_or(&none);
+            let stands = standing.iter().find(|(known, _)| *known == id).map_or(&none, |(_, stands)| *stands);
             let pinned = self.shelf.pinned(stands);
             let (prices, plans) = (&mut self.prices, &self.plans);
             let target = target(call, prices, plans, pinned.as_ref(), &self.config.currency);
@@ -35,20 +29,23 @@ impl Settler {
             batch.entries.extend(entries);
             targets.push(target);
         }
-        for (&id, stands) in &standing {
-            // A call stands that no resolved call is: it turned out to be part of another, or none. Only where its
-            // evidence is here to say so.
-            let here = stands
-                .history()
-                .any(|facts| spans.contains(&SpanRef { trace: facts.trace, span: facts.span }));
-            if !ids.contains(&id) && here {
-                batch.entries.extend(difference(id, stands, None, &self.periods));
-            }
+        let gone = standing.iter().filter(|(id, _)| !ids.contains(id));
+        for (id, stands) in gone.filter(|(_, stands)| self.is_here(&component, stands)) {
+            batch.entries.extend(difference(*id, stands, None, &self.periods));
         }
         for outcome in &resolution.outcomes {
-            self.decide(component, outcome, &ids, &targets, batch);
+            self.decide(&component, outcome, &ids, &targets, batch);
         }
-        batch.settled.push(component.to_vec());
+        batch.settled.extend(component);
+    }
+
+    /// A call stands that no resolved call is: it turned out to be part of another, or none. Whether the evidence that it
+    /// was posted for is here to say so.
+    fn is_here(&self, component: &[TraceKey], stands: &Standing) -> bool {
+        let mut spans = component.iter().flat_map(|key| self.store.evidence(key));
+        spans.any(|evidence| {
+            stands.history().any(|facts| facts.trace == evidence.trace() && facts.span == evidence.span())
+        })
     }
 
     /// Writes down what became of a span, unless it is plainly billed, says it by its kind, or was said before.
@@ -62,6 +59,10 @@ impl Settler {
     ) {
         let Some(key) = component.iter().find(|key| key.trace == outcome.span.trace) else { return };
         let target = outcome.call.map(|at| &targets[at]).filter(|_| outcome.outcome == Outcome::Billed);
+        let stands = self.store.decision(key, outcome.span.span);
+        if stands.is_none() && is_plain(outcome, target) {
+            return;
+        }
         let (name, reason) = match target {
             Some(Target { facts, unpriced, .. }) => match (facts.state, unpriced) {
                 (State::Unpriced, Some(unpriced)) => ("unpriced", format!("{}: {unpriced}", unpriced.code())),
@@ -85,23 +86,27 @@ impl Settler {
             winner_span_id: outcome.winner.map_or([0; 8], |winner| winner.span.bytes()),
             decided_at: 0,
         };
-        let plain = row.outcome_reason.is_empty()
-            && match outcome.outcome {
-                Outcome::Billed => name == "billed" && outcome.rule == Rule::Call,
-                Outcome::Attribution | Outcome::Unrecognised => true,
-                _ => false,
-            };
-        let stands = self.store.decision(key, outcome.span.span);
-        let hash = decision_hash(&row);
-        if stands != Some(hash) && !(plain && stands.is_none()) {
+        if stands != Some(decision_hash(&row)) {
             batch.decisions.push(row);
         }
     }
 }
 
+/// Whether the span's kind and the ledger say it all.
+fn is_plain(outcome: &SpanOutcome, target: Option<&Target>) -> bool {
+    outcome.reason.is_empty()
+        && match outcome.outcome {
+            Outcome::Billed => {
+                outcome.rule == Rule::Call && target.is_some_and(|target| target.facts.state == State::Billed)
+            }
+            Outcome::Attribution | Outcome::Unrecognised => true,
+            _ => false,
+        }
+}
+
 /// The ledger's id of each resolved call. A call that already stands keeps the smallest of its ids; one that does not
 /// gets the id of its response, else of its winning span.
-fn call_ids(calls: &[ResolvedCall], standing: &BTreeMap<CallId, Standing>) -> Vec<CallId> {
+fn call_ids(calls: &[ResolvedCall], standing: &[(CallId, &Standing)]) -> Vec<CallId> {
     let mut taken: BTreeSet<CallId> = BTreeSet::new();
     calls
         .iter()
@@ -112,7 +117,7 @@ fn call_ids(calls: &[ResolvedCall], standing: &BTreeMap<CallId, Standing>) -> Ve
             };
             let stands = standing
                 .iter()
-                .filter(|(id, stands)| !taken.contains(*id) && is_of(stands, call))
+                .filter(|(id, stands)| !taken.contains(id) && is_of(stands, call))
                 .map(|(id, _)| *id)
                 .min();
             let id = stands.unwrap_or(fresh);

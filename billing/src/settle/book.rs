@@ -80,7 +80,7 @@ impl KeptPrices {
 
     /// The price that stands for a call.
     pub fn pinned<'s>(&'s self, standing: &'s Standing) -> Option<Pinned<'s>> {
-        let facts = standing.facts().find(|facts| !facts.price_id.is_empty())?;
+        let facts = standing.facts().into_iter().find(|facts| !facts.price_id.is_empty())?;
         let card = self.cards.get(split_price_id(&facts.price_id).0)?;
         Some(Pinned { facts, card })
     }

@@ -2,13 +2,14 @@
 //! everything older that they may be tied to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use domain::identity::{CollectorId, Realm, TraceId};
-use domain::observation::Evidence;
 use domain::resolve::LinkKey;
 use schemas::record;
 use schemas::rows::{BatchRow, RecordRow};
 
+use super::row::Row;
 use super::store::TraceKey;
 use super::{PassSummary, SettleError, Settler, post};
 
@@ -47,6 +48,9 @@ pub enum GatherError {
         #[source]
         source: record::DecodeError,
     },
+    /// A record in memory that was readable before.
+    #[error("evidence in memory is not what was read; see whether this machine's memory is sound")]
+    Changed(#[source] record::DecodeError),
 }
 
 impl Settler {
@@ -68,7 +72,7 @@ impl Settler {
                 let rows = self.read(collector, &run).await?;
                 room = room.saturating_sub(run.rows.max(1));
                 summary.gathered += rows.len() as u64;
-                self.take(collector, rows).await?;
+                self.take(rows).await?;
                 self.gathered.insert(collector, run.last_seq);
             }
         }
@@ -76,7 +80,7 @@ impl Settler {
         Ok(())
     }
 
-    async fn read(&self, collector: CollectorId, run: &Run<'_>) -> Result<Vec<(u64, Evidence)>, SettleError> {
+    async fn read(&self, collector: CollectorId, run: &Run<'_>) -> Result<Vec<Row>, SettleError> {
         let mut evidence = Vec::with_capacity(usize::try_from(run.rows).unwrap_or(0));
         let first_seq = run.batches[0].first_seq;
         let rows = if run.rows == 0 {
@@ -90,7 +94,7 @@ impl Settler {
             while let Some(row) = rows.next_if(|row| row.seq <= batch.last_seq) {
                 found += 1;
                 hash = record::fold_hash(hash, record::hash(&row.record));
-                evidence.push((row.seq, decode(collector, &row)?));
+                evidence.push(decode(collector, row)?);
             }
             if found != batch.rows || hash != batch.content_hash {
                 return Err(GatherError::Incomplete {
@@ -108,18 +112,18 @@ impl Settler {
     }
 
     /// Takes new evidence into the store, and first whatever older evidence it may be tied to.
-    async fn take(&mut self, collector: CollectorId, rows: Vec<(u64, Evidence)>) -> Result<(), SettleError> {
-        let cold = |evidence: &Evidence| {
-            let key = TraceKey { realm: evidence.realm().clone(), trace: evidence.trace() };
-            (self.shared || self.store.is_cold(&key)).then_some(key)
-        };
-        let traces: BTreeSet<TraceKey> = rows.iter().filter_map(|(_, evidence)| cold(evidence)).collect();
-        let keys: BTreeSet<LinkKey> =
-            rows.iter().flat_map(|(_, evidence)| self.store.cold_keys(evidence)).collect();
+    async fn take(&mut self, rows: Vec<Row>) -> Result<(), SettleError> {
+        let (mut traces, mut keys) = (BTreeSet::new(), BTreeSet::new());
+        for row in &rows {
+            if self.shared || self.store.is_cold(row) {
+                traces.insert(row.trace_key());
+            }
+            keys.extend(self.store.cold_links(row));
+        }
         self.load(traces, keys).await?;
         let now = (self.clock)();
-        for (seq, evidence) in rows {
-            self.store.add((collector, seq), evidence, true, now);
+        for row in rows {
+            self.store.add(row, true, now);
         }
         Ok(())
     }
@@ -140,8 +144,8 @@ impl Settler {
                 let pairs = pick(|key| if let LinkKey::Pair(key) = key { Some(*key) } else { None });
                 for row in self.database.traces_of_keys(&responses, &pairs).await? {
                     let key = TraceId::from_bytes(row.trace_id)
-                        .map(|trace| TraceKey { realm: Realm::new(row.realm), trace });
-                    traces.extend(key.filter(|key| self.shared || self.store.is_cold(key)));
+                        .map(|trace| TraceKey { trace, realm: Realm::new(row.realm) });
+                    traces.extend(key.filter(|key| self.shared || self.store.is_absent(key)));
                 }
             }
             traces.retain(|key| !loaded.contains(key));
@@ -155,9 +159,9 @@ impl Settler {
             keys.clear();
             for row in rows {
                 let Some(collector) = CollectorId::from_bytes(row.collector_id) else { continue };
-                let evidence = decode(collector, &row)?;
-                keys.extend(self.store.cold_keys(&evidence));
-                self.store.add((collector, row.seq), evidence, false, now);
+                let row = decode(collector, row)?;
+                keys.extend(self.store.cold_links(&row));
+                self.store.add(row, false, now);
             }
         }
     }
@@ -169,7 +173,7 @@ impl Settler {
             self.store.forget(key);
         }
         self.load(traces.iter().cloned().collect(), BTreeSet::new()).await?;
-        self.store.touch(traces);
+        self.store.touch(&traces);
         Ok(())
     }
 
@@ -180,7 +184,7 @@ impl Settler {
         }
         let ids: Vec<[u8; 16]> = traces.iter().map(|key| key.trace.bytes()).collect();
         for entry in self.database.entries_of_traces(&ids).await? {
-            self.store.stand(&entry.facts.realm.clone(), &entry);
+            self.store.stand(Arc::new(entry));
         }
         for row in self.database.decisions_of_traces(&ids).await? {
             let hash = post::decision_hash(&row);
@@ -190,8 +194,13 @@ impl Settler {
     }
 }
 
-pub(super) fn decode(collector: CollectorId, row: &RecordRow) -> Result<Evidence, GatherError> {
-    record::decode(&row.record).map_err(|source| GatherError::Unreadable { collector, seq: row.seq, source })
+pub(super) fn decode(collector: CollectorId, row: RecordRow) -> Result<Row, GatherError> {
+    let seq = row.seq;
+    Row::new((collector, seq), row.record).map_err(|source| GatherError::Unreadable {
+        collector,
+        seq,
+        source,
+    })
 }
 
 /// Contiguous batches of one day that are read with one statement.

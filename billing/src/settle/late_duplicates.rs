@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::identity::{CollectorId, Realm, TraceId};
 use domain::observation::Evidence;
-use domain::resolve::{LinkKey, link_keys};
+use domain::resolve::LinkKey;
 use domain::time::BillingPeriod;
 use schemas::LinkRow;
 
@@ -38,7 +38,8 @@ impl Settler {
             let rows = self.database.link_rows(responses, pairs).await?;
             let traces = rows.iter().filter_map(trace_key).collect();
             let loaded = self.load_whole(traces).await?;
-            self.store.touch(loaded.iter().cloned().collect());
+            let tied: Vec<TraceKey> = loaded.iter().cloned().collect();
+            self.store.touch(&tied);
             let pass = self.drain().await?;
             total.entries += pass.entries;
             total.decisions += pass.decisions;
@@ -64,9 +65,9 @@ impl Settler {
             let mut asked: BTreeSet<u64> = BTreeSet::new();
             for row in rows {
                 let Some(collector) = CollectorId::from_bytes(row.collector_id) else { continue };
-                let evidence = decode(collector, &row)?;
-                if let Evidence::Observation(observation) = &evidence {
-                    for key in link_keys(observation) {
+                let row = decode(collector, row)?;
+                if let Evidence::Observation(observation) = &row.evidence {
+                    for &key in &row.links {
                         match key {
                             LinkKey::Response(key) if known.insert(key) => drop(responses.insert(key)),
                             LinkKey::Response(_) => {}
@@ -82,7 +83,7 @@ impl Settler {
                         }
                     }
                 }
-                self.store.add((collector, row.seq), evidence, false, now);
+                self.store.add(row, false, now);
             }
             let responses: Vec<u64> = responses.into_iter().collect();
             let asked: Vec<u64> = asked.into_iter().collect();

@@ -13,6 +13,8 @@
 //! the evidence of the last minutes and an index of the dedupe window, not the ledger. An error while posting forgets
 //! everything in memory and starts from the cursor, because only the database knows what it took.
 
+mod row;
+mod window;
 mod store;
 mod gather;
 mod target;
@@ -76,8 +78,8 @@ impl Default for SettleConfig {
             patience: Duration::from_secs(600),
             dedupe_window: Duration::from_secs(26 * 3600),
             keep_hot: Duration::from_secs(300),
-            hot_traces_max: 100_000,
-            rows_a_pass: 100_000,
+            hot_traces_max: 50_000,
+            rows_a_pass: 25_000,
             rules: Rules::default(),
             currency: "USD".into(),
             grace: Duration::from_secs(72 * 3600),
@@ -158,10 +160,10 @@ impl Settler {
         let (book, shelf) = book::open(&database, &config.currency, clock() / 1000).await?;
         let mut settler = Self {
             database,
-            config,
             prices: PriceIndex::new(book),
             id,
-            store: Store::default(),
+            store: Store::new(&config, i64::MAX),
+            config,
             gathered: HashMap::new(),
             saved: HashMap::new(),
             periods: Periods::default(),
@@ -179,7 +181,9 @@ impl Settler {
     /// Forgets what is in memory and reads the cursors, the closed months and the index from the database.
     pub async fn restart(&mut self) -> Result<(), SettleError> {
         self.stale = true;
-        self.store = Store::default();
+        // What is in the log may be dated ahead by as much as is believed.
+        let gone_until = (self.clock)().saturating_add(self.config.rules.future_limit_nanos);
+        self.store = Store::new(&self.config, gone_until);
         self.gathered.clear();
         self.saved.clear();
         for cursor in self.database.cursors().await? {
@@ -235,7 +239,7 @@ impl Settler {
     /// Posts entries that are of no trace, between passes.
     pub(crate) async fn post_entries(&mut self, entries: Vec<Entry>) -> Result<(), SettleError> {
         let batch = post::Batch { entries, ..post::Batch::default() };
-        self.post(batch, &mut PassSummary::default()).await
+        self.post(batch, &mut PassSummary::default()).await.map(drop)
     }
 
     /// How it is configured.
@@ -273,23 +277,22 @@ impl Settler {
         self.gather(&mut summary).await?;
         let now = (self.clock)();
         let mut posting = post::Batch::default();
-        for component in self.store.due(now, force, &self.config) {
+        for component in self.store.due(now, force).map_err(GatherError::Changed)? {
             let resolution = {
                 let evidence = component.iter().flat_map(|trace| self.store.evidence(trace));
                 resolve::resolve(evidence, &self.config.rules)
             };
             let ripe = force || !resolution.may_change || self.store.is_quiet(&component, now, &self.config);
             if !ripe {
-                self.store.wait(&component);
+                self.store.wait(&component, &self.config);
                 continue;
             }
             summary.resolved += component.len() as u64;
-            self.assign(&component, &resolution, &mut posting);
+            self.assign(component, &resolution, &mut posting);
         }
-        let posted: Vec<TraceKey> = posting.settled.concat();
-        self.post(posting, &mut summary).await?;
+        let settled = self.post(posting, &mut summary).await?;
         if self.shared && summary.entries > 0 {
-            self.look_again(posted).await?;
+            self.look_again(settled).await?;
         }
         self.store.evict(now, &self.config);
         summary.pending = self.store.pending();

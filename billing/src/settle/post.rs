@@ -2,10 +2,11 @@
 //! crash between any two leaves nothing that the next run does not finish.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::identity::{CollectorId, IdHasher};
 use domain::ledger::Entry;
-use schemas::rows::{CursorRow, DecisionRow, LedgerRow};
+use schemas::rows::{CursorRow, DecisionRow};
 
 use super::cards;
 use super::store::TraceKey;
@@ -21,7 +22,7 @@ const ENTRIES_AN_INSERT: usize = 100_000;
 pub(super) struct Batch {
     pub entries: Vec<Entry>,
     pub decisions: Vec<DecisionRow>,
-    pub settled: Vec<Vec<TraceKey>>,
+    pub settled: Vec<TraceKey>,
 }
 
 /// A hash of what a decision says, without when.
@@ -38,21 +39,19 @@ pub(super) fn decision_hash(row: &DecisionRow) -> u64 {
 }
 
 impl Settler {
-    /// Writes a batch and takes it into what stands.
+    /// Writes a batch, takes it into what stands, and returns the traces that are settled by it.
     pub(super) async fn post(
         &mut self,
         mut batch: Batch,
         summary: &mut PassSummary,
-    ) -> Result<(), SettleError> {
-        let now_micros = (self.clock)() / 1000;
+    ) -> Result<Vec<TraceKey>, SettleError> {
+        let now = (self.clock)();
+        let now_micros = now / 1000;
         self.keep_prices(&batch.entries, now_micros).await?;
 
         for entries in batch.entries.chunks(ENTRIES_AN_INSERT) {
-            let rows: Vec<LedgerRow> =
-                entries.iter().map(|entry| LedgerRow::from_entry(entry, now_micros)).collect();
-            self.database
-                .insert_entries(&token("entries", entries.iter().map(|entry| entry.id.bytes())), &rows)
-                .await?;
+            let token = token("entries", entries.iter().map(|entry| entry.id.bytes()));
+            self.database.insert_entries(&token, entries, now_micros).await?;
         }
         for row in &mut batch.decisions {
             row.decided_at = now_micros;
@@ -65,17 +64,16 @@ impl Settler {
 
         summary.entries += batch.entries.len() as u64;
         summary.decisions += batch.decisions.len() as u64;
-        for entry in &batch.entries {
+        for entry in batch.entries {
             *summary.by_state.entry(entry.facts.state.name()).or_default() += entry.quantities.calls;
-            self.store.stand(&entry.facts.realm, entry);
+            self.store.stand(Arc::new(entry));
         }
         for row in &batch.decisions {
             self.store.decided(row, decision_hash(row));
         }
-        for component in &batch.settled {
-            self.store.settle(component);
-        }
-        self.move_cursors(now_micros).await
+        self.store.settle(&batch.settled, now);
+        self.move_cursors(now_micros).await?;
+        Ok(batch.settled)
     }
 
     /// Keeps the rate cards that entries name and that are not kept yet.

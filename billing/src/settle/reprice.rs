@@ -5,6 +5,7 @@
 //! in a closed month is corrected in the open one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::identity::CallId;
 use domain::ledger::{Facts, Quantities, Standing, State, difference};
@@ -89,12 +90,12 @@ pub async fn reprice(settler: &mut Settler, scope: &Scope, apply: bool) -> Resul
     for slice in 0..slices {
         let mut standing: BTreeMap<CallId, Standing> = BTreeMap::new();
         for entry in settler.database.reprice_entries(&filter, slice, slices).await? {
-            standing.entry(entry.call).or_default().add(&entry);
+            standing.entry(entry.call).or_default().add(Arc::new(entry));
         }
         let mut batch = Batch::default();
         for (call, standing) in &standing {
             let Some((facts, quantities)) = standing.net() else { continue };
-            let Some(target) = rerate(settler, facts, quantities) else { continue };
+            let Some(target) = rerate(settler, facts, &quantities) else { continue };
             if let Some(unpriced) = &target.unpriced {
                 *repricing.unpriced.entry(Unpriced::code(unpriced)).or_default() += 1;
             }

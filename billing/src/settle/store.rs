@@ -1,44 +1,80 @@
-//! Evidence in memory: whole traces while they are hot, and an index of the dedupe window.
+//! Evidence in memory: whole traces while they are hot.
 //!
-//! A trace is *hot* while its evidence and what stands for it are in memory; *known* once any row of it was seen within
-//! the window; a known trace that is not hot is loaded before it is resolved. Traces that share a link key are resolved
-//! together.
+//! A trace is *hot* while its evidence and what stands for it are in memory. One that is not hot, and of which the window
+//! says that something may have been received, is *cold*: it is loaded before it is resolved. Traces that share a link key
+//! are resolved together.
+//!
+//! What a trace costs in memory follows its state. Until it is settled its evidence is held decoded; afterwards only as
+//! the bytes of its records, which are decoded anew should more of it come. Time is the settler's clock, in nanoseconds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use domain::identity::{CallId, CollectorId, Realm, SpanId, TraceId};
 use domain::ledger::{Entry, Standing};
 use domain::observation::Evidence;
-use domain::resolve::{LinkKey, link_keys};
+use domain::resolve::LinkKey;
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use schemas::IndexRow;
+use schemas::record::{self, DecodeError};
 use schemas::rows::DecisionRow;
+use smallvec::{SmallVec, smallvec};
 
+use super::row::{Row, scope_hash, trace_hash};
+use super::window::Window;
 use super::{SettleConfig, nanos};
 
 /// A trace of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TraceKey {
-    /// The account.
-    pub realm: Realm,
     /// The trace.
     pub trace: TraceId,
+    /// The account.
+    pub realm: Realm,
 }
 
 /// A position in a collector's journal.
 pub(super) type Position = (CollectorId, u64);
 
+/// Traces that are resolved together.
+pub(super) type Component = SmallVec<[TraceKey; 1]>;
+
 #[derive(Debug, Default)]
 struct Trace {
-    evidence: BTreeMap<Position, Evidence>,
+    /// In the order of positions.
+    evidence: Vec<Held>,
     /// Positions that the cursor must not pass yet.
-    unsettled: BTreeSet<Position>,
+    unsettled: Vec<Position>,
     /// Calls that have, or had, an entry whose winning span lies here.
-    calls: BTreeSet<CallId>,
+    calls: SmallVec<[CallId; 1]>,
     /// What the log of decisions says of spans, by a hash of what it says.
     decisions: HashMap<SpanId, u64>,
-    keys: BTreeSet<LinkKey>,
+    links: SmallVec<[LinkKey; 2]>,
     first_gathered: i64,
     last_gathered: i64,
+    /// When it was last put into `Store::kept`.
+    kept_at: i64,
+    state: State,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing to do.
+    #[default]
+    Resting,
+    /// To be resolved in the next pass.
+    Dirty,
+    /// To be resolved when it is quiet, which is then.
+    Waiting(i64),
+}
+
+/// One record of a trace.
+#[derive(Debug)]
+struct Held {
+    position: Position,
+    record: Box<[u8]>,
+    /// `None` while the trace is settled.
+    evidence: Option<Evidence>,
 }
 
 /// One occurrence of a link key.
@@ -50,97 +86,112 @@ struct Occurrence {
     end: i64,
 }
 
-/// What is kept of evidence that is no longer hot, an hour of receipt at a time.
-#[derive(Debug, Default)]
-struct Hour {
-    traces: HashSet<u64>,
-    responses: HashSet<u64>,
-    /// Pair key to the instrumentation that reported it, [`MANY`] for several.
-    pairs: HashMap<u64, u64>,
-}
-
-const MANY: u64 = 0;
-
 /// The evidence in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Store {
     hot: HashMap<TraceKey, Trace>,
     standing: HashMap<CallId, Standing>,
-    links: HashMap<LinkKey, Vec<Occurrence>>,
-    dirty: BTreeSet<TraceKey>,
-    waiting: BTreeSet<TraceKey>,
-    hours: BTreeMap<u32, Hour>,
+    links: HashMap<LinkKey, SmallVec<[Occurrence; 1]>>,
+    dirty: Vec<TraceKey>,
+    /// By when their time comes.
+    waiting: BTreeSet<(i64, TraceKey)>,
+    /// Positions of waiting traces, which the cursor must not pass.
+    held_back: BTreeSet<Position>,
+    /// Traces by when they were last settled or loaded, for forgetting; an entry is void once `Trace::kept_at` differs.
+    kept: VecDeque<(i64, TraceKey)>,
+    window: Window,
+    /// The latest end, by clients' clocks, of any call in the window that is not in memory.
+    gone_until: i64,
 }
 
 const NANOS_AN_HOUR: i64 = 3_600_000_000_000;
 
 impl Store {
-    /// Takes a row of the past into the index.
+    /// An empty store. What the window is told of next ended before `gone_until`.
+    pub fn new(config: &SettleConfig, gone_until: i64) -> Self {
+        Self {
+            hot: HashMap::new(),
+            standing: HashMap::new(),
+            links: HashMap::new(),
+            dirty: Vec::new(),
+            waiting: BTreeSet::new(),
+            held_back: BTreeSet::new(),
+            kept: VecDeque::new(),
+            window: Window::new(config.dedupe_window),
+            gone_until,
+        }
+    }
+
+    /// Takes a row of the past into the window.
     pub fn remember(&mut self, row: &IndexRow) {
         let Some(trace) = TraceId::from_bytes(row.trace_id) else { return };
-        let hour = self.hours.entry(row.hour).or_default();
-        hour.traces.insert(trace_hash(&row.realm, trace));
+        self.window.note_trace(row.hour, trace_hash(&row.realm, trace));
         if row.response_key != 0 {
-            hour.responses.insert(row.response_key);
+            self.window.note_response(row.hour, row.response_key);
         }
         if row.pair_key != 0 {
-            hour.note_pair(row.pair_key, scope_hash(&row.scope_name));
+            self.window.note_pair(row.hour, row.pair_key, scope_hash(&row.scope_name));
         }
     }
 
-    /// Takes a trace of the past into the index, at an hour that is always within the window.
+    /// Takes a trace of the past into the window, for good.
     pub fn remember_trace(&mut self, realm: &str, trace: [u8; 16]) {
-        let Some(trace) = TraceId::from_bytes(trace) else { return };
-        self.hours.entry(u32::MAX).or_default().traces.insert(trace_hash(realm, trace));
+        if let Some(trace) = TraceId::from_bytes(trace) {
+            self.window.note_trace_for_good(trace_hash(realm, trace));
+        }
     }
 
-    /// Takes one piece of evidence; `due` says that the cursor stands before it.
-    pub fn add(&mut self, position: Position, evidence: Evidence, due: bool, now: i64) {
-        let key = TraceKey { realm: evidence.realm().clone(), trace: evidence.trace() };
-        let hour = u32::try_from(evidence.received_at().nanos() / NANOS_AN_HOUR).unwrap_or(0);
-        let index = self.hours.entry(hour).or_default();
-        index.traces.insert(trace_hash(key.realm.as_str(), key.trace));
-        let trace = self.hot.entry(key.clone()).or_default();
-        if trace.first_gathered == 0 {
-            trace.first_gathered = now;
+    /// Takes one row in; `due` says that the cursor stands before it.
+    pub fn add(&mut self, row: Row, due: bool, now: i64) {
+        let key = row.trace_key();
+        let hour = u32::try_from(row.evidence.received_at().nanos() / NANOS_AN_HOUR).unwrap_or(0);
+        self.window.note_trace(hour, row.trace_hash());
+        if !self.hot.contains_key(&key) {
+            self.hot.insert(key.clone(), Trace { first_gathered: now, kept_at: now, ..Trace::default() });
+            self.kept.push_back((now, key.clone()));
         }
+        if due {
+            self.mark_dirty(&key);
+        }
+        let trace = self.hot.get_mut(&key).expect("it was put there");
         trace.last_gathered = now;
         if due {
-            trace.unsettled.insert(position);
-            self.dirty.insert(key.clone());
+            trace.unsettled.push(row.position);
         }
-        if trace.evidence.contains_key(&position) {
+        let Err(at) = trace.evidence.binary_search_by_key(&row.position, |held| held.position) else {
             return;
-        }
-        if let Evidence::Observation(observation) = &evidence {
-            let scope = scope_hash(&observation.scope.name);
-            for link in link_keys(observation) {
+        };
+        if let Evidence::Observation(observation) = &row.evidence {
+            for &link in &row.links {
                 match link {
-                    LinkKey::Response(response) => {
-                        index.responses.insert(response);
-                    }
-                    LinkKey::Pair(pair) => index.note_pair(pair, scope),
+                    LinkKey::Response(response) => self.window.note_response(hour, response),
+                    LinkKey::Pair(pair) => self.window.note_pair(hour, pair, row.scope),
                 }
-                trace.keys.insert(link);
+                if let Err(at) = trace.links.binary_search(&link) {
+                    trace.links.insert(at, link);
+                }
                 self.links.entry(link).or_default().push(Occurrence {
                     trace: key.clone(),
-                    scope,
+                    scope: row.scope,
                     start: observation.start.nanos(),
                     end: observation.end.nanos(),
                 });
             }
         }
-        trace.evidence.insert(position, evidence);
+        let Row { position, record, evidence, .. } = row;
+        trace.evidence.insert(at, Held { position, record, evidence: Some(evidence) });
     }
 
     /// Takes an entry that stands in the ledger. One of a trace that is not in memory is left out: what stands for that
     /// is read as a whole when it comes back.
-    pub fn stand(&mut self, realm: &Realm, entry: &Entry) {
-        let key = TraceKey { realm: realm.clone(), trace: entry.facts.trace };
-        let hot = self.hot.get_mut(&key).map(|trace| trace.calls.insert(entry.call)).is_some();
-        if hot || self.standing.contains_key(&entry.call) {
-            self.standing.entry(entry.call).or_default().add(entry);
+    pub fn stand(&mut self, entry: Arc<Entry>) {
+        let key = TraceKey { realm: entry.facts.realm.clone(), trace: entry.facts.trace };
+        match self.hot.get_mut(&key) {
+            Some(trace) if !trace.calls.contains(&entry.call) => trace.calls.push(entry.call),
+            None if !self.standing.contains_key(&entry.call) => return,
+            _ => {}
         }
+        self.standing.entry(entry.call).or_default().add(entry);
     }
 
     /// Takes a decision that stands.
@@ -149,100 +200,106 @@ impl Store {
         else {
             return;
         };
-        let key = TraceKey { realm: Realm::new(row.realm.clone()), trace };
+        let key = TraceKey { realm: Realm::new(row.realm.as_str()), trace };
         if let Some(trace) = self.hot.get_mut(&key) {
             trace.decisions.insert(span, hash);
         }
     }
 
-    /// Whether a trace must be loaded before evidence of it is taken in: seen before, and not in memory.
-    pub fn is_cold(&self, key: &TraceKey) -> bool {
-        if self.hot.contains_key(key) {
-            return false;
-        }
-        let hash = trace_hash(key.realm.as_str(), key.trace);
-        self.hours.values().any(|hour| hour.traces.contains(&hash))
+    /// Whether a row's trace must be loaded before it is taken in: perhaps received before, and not in memory.
+    pub fn is_cold(&self, row: &Row) -> bool {
+        !self.hot.contains_key(&row.trace_key()) && self.window.has_trace(row.trace_hash())
     }
 
-    /// The link keys of evidence that some trace not in memory may hold too.
-    pub fn cold_keys(&self, evidence: &Evidence) -> Vec<LinkKey> {
-        let Evidence::Observation(observation) = evidence else { return Vec::new() };
-        let scope = scope_hash(&observation.scope.name);
-        link_keys(observation)
-            .filter(|key| match key {
-                LinkKey::Response(response) => {
-                    !self.links.contains_key(key)
-                        && self.hours.values().any(|hour| hour.responses.contains(response))
-                }
-                LinkKey::Pair(pair) => {
-                    let strange = |hour: &Hour| hour.pairs.get(pair).is_some_and(|other| *other != scope);
-                    !self.links.contains_key(key) && self.hours.values().any(strange)
-                }
-            })
-            .collect()
+    /// Whether a trace that a link key leads to must be loaded.
+    pub fn is_absent(&self, key: &TraceKey) -> bool {
+        !self.hot.contains_key(key)
     }
 
-    /// The closed sets of traces that have unsettled evidence and whose time has come.
-    pub fn due(&mut self, now: i64, force: bool, config: &SettleConfig) -> Vec<Vec<TraceKey>> {
-        let waited: Vec<TraceKey> = if force {
-            self.waiting.iter().cloned().collect()
-        } else {
-            self.waiting.iter().filter(|key| self.trace_is_quiet(key, now, config)).cloned().collect()
-        };
-        for key in waited {
-            self.waiting.remove(&key);
-            self.dirty.insert(key);
+    /// The link keys of a row that some trace not in memory may hold too.
+    pub fn cold_links(&self, row: &Row) -> impl Iterator<Item = LinkKey> {
+        row.links.iter().copied().filter(|key| match key {
+            // Traces that share an answer come and go together: one in memory means all of them are.
+            LinkKey::Response(response) => {
+                !self.links.contains_key(key) && self.window.has_response(*response)
+            }
+            // Here one may be in memory, and another, at another time, not.
+            LinkKey::Pair(pair) => {
+                row.start() <= self.gone_until.saturating_add(PAIR_SLACK_NANOS)
+                    && self.window.has_pair_of_another(*pair, row.scope)
+            }
+        })
+    }
+
+    /// The closed sets of traces that have unsettled evidence and whose time has come, their evidence decoded.
+    ///
+    /// # Errors
+    /// Never where [`Row::new`] read the same bytes before; a record that cannot be read is not taken in.
+    pub fn due(&mut self, now: i64, force: bool) -> Result<Vec<Component>, DecodeError> {
+        let cut = if force { i64::MAX } else { now };
+        let come: Vec<TraceKey> =
+            self.waiting.iter().take_while(|(due, _)| *due <= cut).map(|(_, key)| key.clone()).collect();
+        for key in come {
+            self.mark_dirty(&key);
         }
-        let mut components = Vec::new();
-        while let Some(first) = self.dirty.pop_first() {
+        let mut components = Vec::with_capacity(self.dirty.len());
+        for first in std::mem::take(&mut self.dirty) {
+            // An earlier component may have taken it along.
+            if self.hot.get(&first).is_none_or(|trace| trace.state != State::Dirty) {
+                continue;
+            }
             let component = self.closure(first);
             for key in &component {
-                self.dirty.remove(key);
-                self.waiting.remove(key);
+                self.rest(key);
+                self.wake(key)?;
             }
             components.push(component);
         }
-        components
+        Ok(components)
     }
 
-    /// A trace and all traces that link keys tie to it, through any number of steps.
-    fn closure(&self, first: TraceKey) -> Vec<TraceKey> {
-        let mut found = BTreeSet::from([first.clone()]);
-        let mut open = vec![first];
+    /// A trace and all traces that link keys tie to it, through any number of steps; sorted.
+    fn closure(&self, first: TraceKey) -> Component {
+        let mut found = Component::new();
+        let mut seen = HashSet::new();
+        let mut open: Component = smallvec![first.clone()];
         while let Some(key) = open.pop() {
-            let Some(trace) = self.hot.get(&key) else { continue };
-            for link in &trace.keys {
-                let Some(occurrences) = self.links.get(link) else { continue };
-                if occurrences.len() < 2 {
+            let links = self.hot.get(&key).map(|trace| trace.links.as_slice()).unwrap_or_default();
+            for link in links {
+                let Some(occurrences) = self.links.get(link).filter(|known| known.len() > 1) else {
                     continue;
-                }
+                };
                 for tied in tied_traces(*link, occurrences, &key) {
-                    if found.insert(tied.clone()) {
+                    if *tied != key && *tied != first && seen.insert(tied.clone()) {
                         open.push(tied.clone());
                     }
                 }
             }
+            found.push(key);
         }
-        found.into_iter().collect()
+        found.sort();
+        found
     }
 
-    /// All evidence of a hot trace.
+    /// All evidence of a hot trace that [`Store::due`] returned.
     pub fn evidence(&self, key: &TraceKey) -> impl Iterator<Item = &Evidence> {
-        self.hot.get(key).into_iter().flat_map(|trace| trace.evidence.values())
+        self.hot
+            .get(key)
+            .into_iter()
+            .flat_map(|trace| &trace.evidence)
+            .filter_map(|held| held.evidence.as_ref())
     }
 
-    /// The calls that stand for any of the traces.
-    pub fn calls(&self, component: &[TraceKey]) -> BTreeSet<CallId> {
-        component
+    /// What stands for the calls of any of the traces.
+    pub fn standing(&self, component: &[TraceKey]) -> SmallVec<[(CallId, &Standing); 1]> {
+        let mut calls: SmallVec<[CallId; 1]> = component
             .iter()
             .filter_map(|key| self.hot.get(key))
             .flat_map(|trace| trace.calls.iter().copied())
-            .collect()
-    }
-
-    /// What stands for a call.
-    pub fn standing(&self, call: CallId) -> Standing {
-        self.standing.get(&call).cloned().unwrap_or_default()
+            .collect();
+        calls.sort_unstable();
+        calls.dedup();
+        calls.iter().filter_map(|call| Some((*call, self.standing.get(call)?))).collect()
     }
 
     /// The hash of the decision that stands for a span.
@@ -250,34 +307,43 @@ impl Store {
         self.hot.get(key)?.decisions.get(&span).copied()
     }
 
-    /// Marks a set as settled: the cursor may pass its evidence.
-    pub fn settle(&mut self, component: &[TraceKey]) {
-        for key in component {
-            if let Some(trace) = self.hot.get_mut(key) {
-                trace.unsettled.clear();
+    /// Marks traces as settled: the cursor may pass their evidence, and it is kept as bytes alone.
+    pub fn settle(&mut self, traces: &[TraceKey], now: i64) {
+        for key in traces {
+            let Some(trace) = self.hot.get_mut(key) else { continue };
+            trace.unsettled = Vec::new();
+            for held in &mut trace.evidence {
+                held.evidence = None;
+            }
+            if trace.kept_at != now {
+                trace.kept_at = now;
+                self.kept.push_back((now, key.clone()));
             }
         }
     }
 
-    /// Puts a set aside until it is quiet.
-    pub fn wait(&mut self, component: &[TraceKey]) {
+    /// Puts a set aside until all of it is quiet.
+    pub fn wait(&mut self, component: &[TraceKey], config: &SettleConfig) {
+        let due = component.iter().filter_map(|key| self.quiet_at(key, config)).max().unwrap_or(0);
         for key in component {
-            if self.hot.get(key).is_some_and(|trace| !trace.unsettled.is_empty()) {
-                self.waiting.insert(key.clone());
-            }
+            let Some(trace) = self.hot.get_mut(key).filter(|trace| !trace.unsettled.is_empty()) else {
+                continue;
+            };
+            trace.state = State::Waiting(due);
+            self.held_back.extend(&trace.unsettled);
+            self.waiting.insert((due, key.clone()));
         }
     }
 
     /// Whether every trace of a set is quiet, or has been waited for long enough.
     pub fn is_quiet(&self, component: &[TraceKey], now: i64, config: &SettleConfig) -> bool {
-        component.iter().all(|key| self.trace_is_quiet(key, now, config))
+        component.iter().all(|key| self.quiet_at(key, config).is_none_or(|at| at <= now))
     }
 
-    fn trace_is_quiet(&self, key: &TraceKey, now: i64, config: &SettleConfig) -> bool {
-        self.hot.get(key).is_none_or(|trace| {
-            now - trace.last_gathered >= nanos(config.quiet)
-                || now - trace.first_gathered >= nanos(config.patience)
-        })
+    fn quiet_at(&self, key: &TraceKey, config: &SettleConfig) -> Option<i64> {
+        let trace = self.hot.get(key)?;
+        let quiet = trace.last_gathered.saturating_add(nanos(config.quiet));
+        Some(quiet.min(trace.first_gathered.saturating_add(nanos(config.patience))))
     }
 
     /// How many traces wait.
@@ -287,54 +353,59 @@ impl Store {
 
     /// The first position of each collector that must stay after the cursor.
     pub fn unsettled(&self) -> HashMap<CollectorId, u64> {
+        let dirty = self.dirty.iter().filter_map(|key| self.hot.get(key)).flat_map(|trace| &trace.unsettled);
         let mut first: HashMap<CollectorId, u64> = HashMap::new();
-        for key in self.waiting.iter().chain(&self.dirty) {
-            let positions = self.hot.get(key).into_iter().flat_map(|trace| &trace.unsettled);
-            for &(collector, seq) in positions {
-                first.entry(collector).and_modify(|least| *least = (*least).min(seq)).or_insert(seq);
-            }
+        for &(collector, seq) in self.held_back.iter().chain(dirty) {
+            first.entry(collector).and_modify(|least| *least = (*least).min(seq)).or_insert(seq);
         }
         first
     }
 
-    /// Drops settled traces that have been quiet for long, and hours beyond the window.
+    /// Drops traces that have been settled for long, or are the oldest of too many, and hours beyond the window.
     pub fn evict(&mut self, now: i64, config: &SettleConfig) {
-        let settled =
-            |(key, trace): &(&TraceKey, &Trace)| trace.unsettled.is_empty() && !self.dirty.contains(key);
-        let mut idle: Vec<(i64, TraceKey)> =
-            self.hot.iter().filter(settled).map(|(key, trace)| (trace.last_gathered, key.clone())).collect();
-        let surplus = idle.len().saturating_sub(config.hot_traces_max);
-        if surplus > 0 {
-            idle.select_nth_unstable(surplus - 1);
+        let long_ago = now.saturating_sub(nanos(config.keep_hot));
+        while let Some((kept_at, _)) = self.kept.front()
+            && (*kept_at <= long_ago || self.hot.len() > config.hot_traces_max)
+        {
+            let (kept_at, key) = self.kept.pop_front().expect("there is a front");
+            if self.hot.get(&key).is_none_or(|trace| trace.kept_at != kept_at) {
+                continue;
+            }
+            // What is tied goes together, with the one that is kept longest: of a call that is half in memory, new
+            // evidence would be judged without the other half.
+            let tied = self.closure(key);
+            let goes = |trace: &Trace| {
+                trace.kept_at <= kept_at && trace.state == State::Resting && trace.unsettled.is_empty()
+            };
+            if tied.iter().all(|key| self.hot.get(key).is_none_or(goes)) {
+                for key in &tied {
+                    self.forget(key);
+                }
+            }
         }
-        let keep = nanos(config.keep_hot);
-        let old: Vec<TraceKey> = idle
-            .into_iter()
-            .enumerate()
-            .filter(|(at, (gathered, _))| *at < surplus || now - gathered >= keep)
-            .map(|(_, (_, key))| key)
-            .collect();
-        for key in old {
-            self.forget(&key);
-        }
-        let oldest = (now - nanos(config.dedupe_window)).max(0) / NANOS_AN_HOUR;
-        let oldest = u32::try_from(oldest).unwrap_or(0);
-        self.hours = self.hours.split_off(&oldest);
+        let oldest = now.saturating_sub(nanos(config.dedupe_window)).max(0) / NANOS_AN_HOUR;
+        self.window.forget_before(u32::try_from(oldest).unwrap_or(0));
     }
 
     /// Has traces resolved in the next pass though nothing new came.
-    pub fn touch(&mut self, traces: Vec<TraceKey>) {
-        self.dirty.extend(traces);
+    pub fn touch(&mut self, traces: &[TraceKey]) {
+        for key in traces {
+            self.mark_dirty(key);
+        }
     }
 
     /// Drops a trace from memory.
     pub fn forget(&mut self, key: &TraceKey) {
+        self.rest(key);
         let Some(trace) = self.hot.remove(key) else { return };
         for call in trace.calls {
             self.standing.remove(&call);
         }
-        for link in trace.keys {
+        for link in trace.links {
             if let Some(occurrences) = self.links.get_mut(&link) {
+                for occurrence in occurrences.iter().filter(|occurrence| occurrence.trace == *key) {
+                    self.gone_until = self.gone_until.max(occurrence.end);
+                }
                 occurrences.retain(|occurrence| occurrence.trace != *key);
                 if occurrences.is_empty() {
                     self.links.remove(&link);
@@ -342,14 +413,32 @@ impl Store {
             }
         }
     }
-}
 
-impl Hour {
-    fn note_pair(&mut self, pair: u64, scope: u64) {
-        self.pairs
-            .entry(pair)
-            .and_modify(|known| *known = if *known == scope { scope } else { MANY })
-            .or_insert(scope);
+    fn mark_dirty(&mut self, key: &TraceKey) {
+        if self.hot.get(key).is_some_and(|trace| trace.state != State::Dirty) {
+            self.rest(key);
+            self.hot.get_mut(key).expect("it was there").state = State::Dirty;
+            self.dirty.push(key.clone());
+        }
+    }
+
+    /// Takes a trace out of waiting, or from among the dirty.
+    fn rest(&mut self, key: &TraceKey) {
+        let Some(trace) = self.hot.get_mut(key) else { return };
+        if let State::Waiting(due) = std::mem::take(&mut trace.state) {
+            for position in &trace.unsettled {
+                self.held_back.remove(position);
+            }
+            self.waiting.remove(&(due, key.clone()));
+        }
+    }
+
+    fn wake(&mut self, key: &TraceKey) -> Result<(), DecodeError> {
+        let Some(trace) = self.hot.get_mut(key) else { return Ok(()) };
+        for held in trace.evidence.iter_mut().filter(|held| held.evidence.is_none()) {
+            held.evidence = Some(record::decode(&held.record)?);
+        }
+        Ok(())
     }
 }
 
@@ -378,18 +467,3 @@ fn tied_traces<'o>(link: LinkKey, occurrences: &'o [Occurrence], key: &TraceKey)
 
 /// Wider than the slack by which resolution compares clocks, so that no pair it would make is left out of its set.
 pub(super) const PAIR_SLACK_NANOS: i64 = 1_000_000_000;
-
-fn trace_hash(realm: &str, trace: TraceId) -> u64 {
-    let bytes = trace.bytes();
-    let low = u64::from_le_bytes(bytes[..8].try_into().expect("sixteen bytes hold eight"));
-    let high = u64::from_le_bytes(bytes[8..].try_into().expect("sixteen bytes hold eight"));
-    low ^ high.rotate_left(23) ^ scope_hash(realm)
-}
-
-/// FNV-1a; any fixed hash would do, it never leaves the process. Never [`MANY`].
-fn scope_hash(text: &str) -> u64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    hash.max(1)
-}

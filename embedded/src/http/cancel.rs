@@ -1,8 +1,8 @@
 //! Stopping a statement whose client went away.
 //!
 //! A thread inside the engine cannot be interrupted from outside, but another connection can ask the engine to: every
-//! request marks its statements with a word of its own (the setting `log_comment`, which nothing else uses here) and
-//! a `KILL QUERY` finds them by it. Statements that change something are left to end, until the front itself stops.
+//! request marks its statements with a word of its own (in [`MARKER_SETTING`]) and a `KILL QUERY` finds them by it.
+//! Statements that change something are left to end, until the front itself stops.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,18 @@ use uuid::Uuid;
 use crate::engine::Engine;
 use crate::ffi::Parameters;
 
+/// The setting that carries the mark. It must be a free text that no statement sets for itself: this one names a cluster
+/// to spread a statement over, and the engine in this process has none. The mark is a UUID, a blank and the query id that
+/// the client knows the request by.
+pub(crate) const MARKER_SETTING: &str = "cluster_for_parallel_replicas";
+
 /// Between two attempts to kill a statement: it may not have started, or not look at the request yet.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The state of one request, shared by its thread and its connection.
 pub(crate) struct Running {
-    marker: String,
+    id: Uuid,
+    query_id: String,
     engine: Arc<Engine>,
     /// The front is stopping and has waited long enough.
     cut: CancellationToken,
@@ -36,15 +42,15 @@ pub(crate) struct CancelGuard {
 }
 
 impl Running {
-    pub(crate) fn new(engine: Arc<Engine>, cut: CancellationToken) -> Arc<Self> {
-        let marker = format!("request {}", Uuid::new_v4());
+    pub(crate) fn new(engine: Arc<Engine>, cut: CancellationToken, query_id: String) -> Arc<Self> {
+        let id = Uuid::new_v4();
         let [killable, cancelled, done] = [(); 3].map(|()| AtomicBool::new(false));
-        Arc::new(Self { marker, engine, cut, killable, cancelled, done, finished: Notify::new() })
+        Arc::new(Self { id, query_id, engine, cut, killable, cancelled, done, finished: Notify::new() })
     }
 
-    /// The word the statements of this request are marked with.
-    pub(crate) fn marker(&self) -> &str {
-        &self.marker
+    /// What the statements of this request are marked with.
+    pub(crate) fn marker(&self) -> String {
+        format!("{} {}", self.id, self.query_id)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -70,8 +76,7 @@ impl Running {
         if !self.killable.load(Ordering::Acquire) && !self.cut.is_cancelled() {
             return;
         }
-        // The marker is ours: letters, digits and hyphens.
-        let sql = format!("KILL QUERY WHERE endsWith(Settings['log_comment'], '{}') ASYNC", self.marker);
+        let sql = format!("KILL QUERY WHERE startsWith(Settings['{MARKER_SETTING}'], '{}') ASYNC", self.id);
         let Ok(mut connection) = self.engine.connect() else { return };
         if let Err(error) = connection.query(&sql, "Null", &Parameters::new()) {
             tracing::warn!(%error, "a statement whose client went away could not be stopped");

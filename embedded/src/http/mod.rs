@@ -15,6 +15,7 @@ mod encode;
 mod formats;
 mod gate;
 mod identity;
+mod kill;
 mod native;
 mod reader;
 mod request;

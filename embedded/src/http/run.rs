@@ -13,9 +13,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer::{AnswerWriter, Summary, WriteError};
 use super::body::{self, Body, Decoded};
-use super::cancel::Running;
+use super::cancel::{MARKER_SETTING, Running};
 use super::formats::{Formats, Header, needs_the_whole, streamable};
 use super::identity::Identity;
+use super::kill;
 use super::native::Upgrade;
 use super::reader::ReaderPolicy;
 use super::request::Request;
@@ -197,12 +198,9 @@ impl Job {
             Identity::Owner => self.request.settings.clone(),
             Identity::Reader => self.rules.reader.settings(&self.request.settings)?,
         };
-        let comment =
-            wanted.iter().rfind(|(name, _)| name == "log_comment").map(|(_, text)| format!("{text} "));
-        let marker = format!("{}{}", comment.unwrap_or_default(), self.running.marker());
-        wanted.retain(|(name, _)| name != "log_comment");
+        wanted.retain(|(name, _)| name != MARKER_SETTING);
         // Before `readonly`, which must stay last.
-        wanted.insert(0, ("log_comment".to_owned(), marker));
+        wanted.insert(0, (MARKER_SETTING.to_owned(), self.running.marker()));
         let asked = wanted.iter().any(|(name, _)| name == "max_result_bytes");
         if !asked
             && matches!(statement.kind, Kind::Select | Kind::Inspect)
@@ -250,6 +248,10 @@ impl Job {
             (Kind::Empty, _) => Err(Exception::new(ErrorCode::SyntaxError, "Empty query").into()),
             (Kind::InsertData(insert), Some(data)) => {
                 self.insert(connection, statement.sql, insert, data, parameters).map_err(Stop::Failed)
+            }
+            _ if kill::is_kill(statement) => {
+                let sql = kill::with_engine_ids(connection, statement)?;
+                self.whole(connection, &Statement { sql: &sql, ..statement.clone() }, answer)
             }
             _ => match self.header(statement) {
                 Some(header) if !session_needs_the_whole(connection, self.in_session)? => {

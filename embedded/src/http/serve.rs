@@ -304,9 +304,10 @@ impl Shared {
             let (pump, body) = body::pipe(incoming, bytes_max);
             (Some(pump), Body::Packed { body, packing, native_blocks: request.decompress })
         };
-        let running = Running::new(Arc::clone(&self.rules.engine), self.cut.clone());
+        let query_id = request.query_id.take().unwrap_or_else(|| Uuid::new_v4().to_string());
+        let running = Running::new(Arc::clone(&self.rules.engine), self.cut.clone(), query_id.clone());
         let facts = Facts {
-            query_id: request.query_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string()),
+            query_id,
             server_name: self.rules.engine.host_name().to_owned(),
             timezone: self.rules.engine.timezone().to_owned(),
             encoding: *encoding,

@@ -1,5 +1,7 @@
 //! Results that are sent while they are made, and clients that leave before the end.
 
+use std::time::Duration;
+
 use reqwest::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -116,12 +118,40 @@ async fn a_client_that_leaves_stops_a_statement_that_has_no_rows_yet() {
     for sql in [
         "SELECT count() AS endless_count FROM system.numbers WHERE NOT ignore(number)",
         "SELECT count() AS endless_count FROM system.numbers WHERE NOT ignore(number) FORMAT JSON",
+        "SELECT count() AS endless_count FROM system.numbers WHERE NOT ignore(number) SETTINGS log_comment = 'mine'",
     ] {
         let stream = send(&front, sql).await;
         while !running(&front, "endless_count").await {}
         drop(stream);
         while running(&front, "endless_count").await {}
     }
+}
+
+#[tokio::test]
+async fn a_statement_is_killed_by_the_id_its_client_knows() {
+    let front = Front::start("streaming_kill").await;
+    let endless =
+        |word: &str| format!("SELECT count() AS {word} FROM system.numbers WHERE NOT ignore(number)");
+    let other = send(&front, &endless("kill_spared")).await;
+    let named = front.owner().query(&[("query_id", "it's mine")]).body(endless("kill_named"));
+    let named = tokio::spawn(Answer::of(named));
+    for word in ["kill_named", "kill_spared"] {
+        while !running(&front, word).await {}
+    }
+    let by_stranger = front.read("KILL QUERY WHERE query_id = 'it\\'s mine'").await;
+    assert_eq!(by_stranger.code(), 164);
+    front.run("KILL QUERY WHERE query_id = 'it\\'s mine'").await;
+    let answer = tokio::time::timeout(Duration::from_secs(60), named).await.expect("the statement ends");
+    let answer = answer.unwrap();
+    assert_eq!(answer.code(), 394);
+    assert_eq!(answer.header("x-clickhouse-query-id"), "it's mine");
+
+    assert!(running(&front, "kill_spared").await);
+    let id = "SELECT query_id FROM system.processes WHERE query LIKE '%AS kill_spared%' AND query NOT LIKE '%processes%'";
+    let id = front.run(id).await;
+    front.run(&format!("KILL QUERY WHERE query_id = '{}'", id.trim())).await;
+    while running(&front, "kill_spared").await {}
+    drop(other);
 }
 
 #[tokio::test]
@@ -153,8 +183,7 @@ async fn stopping_lets_statements_end() {
 
 #[tokio::test]
 async fn stopping_stops_statements_that_take_too_long() {
-    let short =
-        |config: &mut embedded::FrontConfig| config.shutdown_timeout = std::time::Duration::from_millis(200);
+    let short = |config: &mut embedded::FrontConfig| config.shutdown_timeout = Duration::from_millis(200);
     let front = Front::with("streaming_stop_late", short).await;
     let watch = Front::start("streaming_stop_late_watch").await;
     let stream =
