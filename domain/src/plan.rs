@@ -230,7 +230,7 @@ impl Monthly {
                 add(&mut left, "commitment", "usage beyond the commitment", overage);
             }
         }
-        if left < self.minimum {
+        if self.minimum > Cost::ZERO && left < self.minimum {
             let missing = self.minimum - left;
             add(&mut left, "minimum", "minimum charge", missing);
         }
