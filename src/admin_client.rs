@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -22,10 +22,17 @@ impl<'s> AdminClient<'s> {
     }
 
     /// Sends a command and returns its answer, or the server's reason as an error.
-    pub async fn post(&self, path: &str, timeout: Duration) -> anyhow::Result<serde_json::Value> {
+    pub async fn post(
+        &self,
+        path: &str,
+        body: Option<&serde_json::Value>,
+        timeout: Duration,
+    ) -> anyhow::Result<serde_json::Value> {
+        let body = body.map(serde_json::Value::to_string).unwrap_or_default();
         let request = hyper::Request::post(format!("{}{path}", self.server.admin))
             .header("authorization", format!("Bearer {}", self.server.admin_token))
-            .body(Empty::<Bytes>::new())?;
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))?;
         let client = Client::builder(TokioExecutor::new()).build_http();
         let sent = tokio::time::timeout(timeout, client.request(request)).await;
         let place = || format!("the server at {} (process {})", self.server.admin, self.server.pid);

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use billing::settle::{SettleConfig, SettleHandle, SettleStatus, SettleTask, SettledPositions, Settler};
 use collector::append::{Append, Clock, channel};
 use collector::ship::{Host, ShipHandle, Shipper};
+use domain::identity::IdHasher;
 use domain::resolve::Rules;
 use journal::Journal;
 use schemas::Database;
@@ -148,7 +149,7 @@ async fn open_settler(database: Database, config: SettleConfig) -> Settler {
         let opened = async {
             database.migrate().await?;
             let id = uuid::Uuid::new_v4().into_bytes();
-            Settler::open(database.clone(), config.clone(), billing::prices::bundled(), id, now_nanos).await
+            Settler::open(database.clone(), config.clone(), id, now_nanos).await
         };
         match opened.await {
             Ok(settler) => return settler,
@@ -185,8 +186,27 @@ fn settle_config(config: &Config) -> SettleConfig {
             future_limit_nanos: nanos(config.billing.future_limit),
         },
         currency: config.billing.currency.code().to_string(),
+        grace: config.billing.grace,
+        config_hash: billing_hash(config),
         ..SettleConfig::default()
     }
+}
+
+/// A hash of every setting that an amount or its month can depend on, for the manifests of closed months.
+fn billing_hash(config: &Config) -> String {
+    let (settle, billing, names) = (&config.settle, &config.billing, &config.attributes);
+    let mut hasher = IdHasher::new("billing configuration");
+    for time in [settle.dedupe_window, billing.late_limit, billing.future_limit, billing.grace] {
+        hasher.part(&time.as_nanos().to_le_bytes());
+    }
+    hasher.part(billing.currency.code().as_bytes());
+    for names in [&names.tenant, &names.feature, &names.user, &names.session] {
+        hasher.part(&(names.len() as u64).to_le_bytes());
+        for name in names {
+            hasher.part(name.as_bytes());
+        }
+    }
+    hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Nanoseconds since the epoch, by the system's clock.

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, demo, explain, invoice, keys, prices, schema, serve, settle, usage, verify};
+use crate::commands::{
+    config, demo, explain, invoice, keys, period, plans, prices, reprice, schema, serve, settle, usage,
+    verify,
+};
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
 
@@ -59,14 +62,22 @@ pub enum Command {
     /// Preview, issue and export monthly invoices
     #[command(subcommand)]
     Invoice(invoice::Command),
+    /// Close a billing month, or see how it stands
+    #[command(subcommand)]
+    Period(period::Command),
     /// Recompute the ledger and list what does not hold
     Verify(verify::Args),
     /// Create, list and revoke the API keys of OTLP clients
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Look into the price book
+    /// Import prices, and look into the price book
     #[command(subcommand)]
     Prices(prices::Command),
+    /// Import what tenants are charged by, and look at it
+    #[command(subcommand)]
+    Plans(plans::Command),
+    /// Rate again what stands in the ledger, by the prices that are known now
+    Reprice(reprice::Args),
     /// Print the ClickHouse DDL, or apply it
     #[command(subcommand)]
     Schema(schema::Command),

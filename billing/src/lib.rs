@@ -8,7 +8,9 @@
 //! changes. The laws are in `domain`, the statements in `schemas`; this room decides when and in which order.
 
 pub mod prices;
+pub mod plans;
 pub mod settle;
+pub mod period;
 pub mod invoice;
 pub mod explain;
 pub mod verify;

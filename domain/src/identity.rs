@@ -144,20 +144,30 @@ impl IdHasher {
         self
     }
 
-    /// The first 16 bytes of the hash.
-    pub fn finish(&self) -> [u8; 16] {
+    /// The whole hash.
+    pub fn finish_whole(&self) -> [u8; 32] {
         let hash = match &self.hashed {
             None => blake3::hash(&self.gathered),
             Some(hashed) => hashed.as_ref().clone().update(&self.gathered).finalize(),
         };
+        hash.into()
+    }
+
+    /// The first 16 bytes of the hash.
+    pub fn finish(&self) -> [u8; 16] {
         let mut id = [0; 16];
-        id.copy_from_slice(&hash.as_bytes()[..16]);
+        id.copy_from_slice(&self.finish_whole()[..16]);
         // All zeros means "no id" elsewhere; a hash that hits it (2^-128) is moved aside.
         if id == [0; 16] { [0xff; 16] } else { id }
     }
 }
 
 impl CallId {
+    /// The id of what belongs to no span: an adjustment. Closes a hash over what it is.
+    pub fn of_adjustment(hasher: &IdHasher) -> Self {
+        Self(hasher.finish())
+    }
+
     /// The id of a call that its provider named: the same wherever and however often it is reported.
     pub fn of_response(realm: &Realm, response_id: &str) -> Self {
         Self(

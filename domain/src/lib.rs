@@ -16,6 +16,7 @@ pub mod money;
 pub mod price;
 pub mod rate;
 pub mod ledger;
+pub mod plan;
 
 pub use identity::{CallId, CollectorId, EntryId, Realm, SpanId, TraceId};
 pub use money::{Amount, Cost, Currency, Rounding};

@@ -93,6 +93,15 @@ impl BillingPeriod {
         }
     }
 
+    /// The month before.
+    pub fn previous(self) -> Self {
+        if self.month == 1 {
+            Self { year: self.year - 1, month: 12 }
+        } else {
+            Self { month: self.month - 1, ..self }
+        }
+    }
+
     /// The first instant of the month, at midnight UTC.
     pub fn start(self) -> DateTime<Utc> {
         self.first_day().and_time(chrono::NaiveTime::MIN).and_utc()
@@ -119,6 +128,7 @@ mod tests {
         let december = BillingPeriod::parse("2026-12").unwrap();
         assert_eq!(december.next().to_string(), "2027-01");
         assert_eq!(december.end(), december.next().start());
+        assert_eq!((december.next().previous(), december.previous().next()), (december, december));
         assert!(BillingPeriod::parse("2026-13").is_err());
         assert!(BillingPeriod::parse("2026-1").is_err());
     }

@@ -2,6 +2,7 @@
 
 use clickhouse::Row;
 use domain::money::Cost;
+use domain::time::BillingPeriod;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, DatabaseError};
@@ -78,22 +79,25 @@ pub struct Comparison {
     pub right: String,
 }
 
-/// A closed month and what its entries come to now.
+/// A call whose entries add up to something other than one call or none.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
-pub struct ClosedSum {
-    /// Days since the epoch of its first day.
-    pub period: u16,
-    /// Entries when it was closed.
-    pub entries_then: u64,
-    /// Entries now.
-    pub entries_now: u64,
-    /// Charge when it was closed.
+pub struct OddCall {
+    /// The call.
+    pub call_id: [u8; 16],
+    /// Net calls.
+    pub calls: i64,
+    /// Net tokens of all classes.
+    pub tokens: i64,
+    /// Net cost.
     #[serde(with = "crate::picos")]
-    pub charge_then: Cost,
-    /// Charge now.
+    pub cost: Cost,
+    /// Net charge.
     #[serde(with = "crate::picos")]
-    pub charge_now: Cost,
+    pub charge: Cost,
 }
+
+/// Calls whose entries are added up at once.
+const CALLS_A_SLICE: u64 = 4_000_000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
 struct TraceId {
@@ -196,16 +200,50 @@ impl Database {
         Ok(compared)
     }
 
-    /// Closed months, as they were closed and as they are.
-    pub async fn closed_sums(&self) -> Result<Vec<ClosedSum>, DatabaseError> {
-        let query = self.client().query(
-            "SELECT p.period AS period, p.entries AS entries_then, e.entries AS entries_now, p.charge AS charge_then, \
-               e.charge AS charge_now \
-             FROM (SELECT * FROM periods FINAL) AS p \
-             LEFT JOIN (SELECT period, count() AS entries, sum(l.charge) AS charge FROM ledger_entries AS l FINAL GROUP BY period) AS e \
-               ON e.period = p.period ORDER BY period",
-        );
-        query.fetch_all().await.map_err(self.failed("sum closed months"))
+    /// How many distinct calls have entries, in a month or at all. Counted to within some percent.
+    async fn calls_about(&self, entries: &str) -> Result<u64, DatabaseError> {
+        let sql = format!("SELECT uniq(call_id) FROM ledger_entries {entries}");
+        self.client().query(&sql).fetch_one().await.map_err(self.failed("count calls"))
+    }
+
+    /// Calls that do not add up to one or nothing, at most a hundred, and how many calls were looked at. With a month,
+    /// only calls that have entries in it; all their entries count, whatever the month.
+    pub async fn odd_calls(
+        &self,
+        period: Option<BillingPeriod>,
+    ) -> Result<(Vec<OddCall>, u64), DatabaseError> {
+        let of = |prefix: &str| {
+            period.map_or(String::new(), |month| format!("{prefix} period = toDate('{}')", month.first_day()))
+        };
+        let slices = self.calls_about(&of("WHERE")).await?.div_ceil(CALLS_A_SLICE).max(1);
+        let (mut odd, mut looked_at) = (Vec::new(), 0);
+        for slice in 0..slices {
+            let part = format!("cityHash64(call_id) % {slices} = {slice}");
+            let beside = match period {
+                None => String::new(),
+                Some(_) => {
+                    format!(" AND call_id IN (SELECT call_id FROM ledger_entries WHERE {part}{})", of(" AND"))
+                }
+            };
+            let sums = format!(
+                "SELECT call_id, sum(e.calls) AS calls, \
+                   sum(e.input_tokens + e.cache_read_tokens + e.cache_write_tokens + e.output_tokens + e.reasoning_tokens) AS tokens, \
+                   sum(e.cost) AS cost, sum(e.charge) AS charge \
+                 FROM ledger_entries AS e FINAL \
+                 WHERE {part} AND entry_type IN ('usage', 'correction'){beside} GROUP BY call_id"
+            );
+            let count =
+                self.client().query(&format!("SELECT count() FROM ({sums})")).fetch_one::<u64>().await;
+            looked_at += count.map_err(self.failed("add up calls"))?;
+            let sql = format!(
+                "SELECT ?fields FROM ({sums}) WHERE NOT (calls = 0 AND tokens = 0 AND cost = 0 AND charge = 0) \
+                 AND NOT (calls = 1 AND tokens >= 0 AND cost >= 0) ORDER BY call_id LIMIT 100"
+            );
+            let rows = self.client().query(&sql).fetch_all::<OddCall>().await;
+            odd.extend(rows.map_err(self.failed("add up calls"))?);
+        }
+        odd.truncate(100);
+        Ok((odd, looked_at))
     }
 
     /// The months that have entries.

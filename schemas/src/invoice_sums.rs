@@ -2,11 +2,13 @@
 //! of lines and not of entries.
 
 use clickhouse::Row;
+use domain::ledger::Entry;
 use domain::money::Cost;
 use domain::time::BillingPeriod;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, DatabaseError};
+use crate::rows::LedgerRow;
 
 /// The net of one unit class of one tenant's usage at one price.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct UnitSum {
     pub currency: String,
     /// The rate card and tier; empty where unpriced.
     pub price_id: String,
+    /// The plan; empty where the cost is passed through.
+    pub plan_id: String,
     /// The exact unit class.
     pub unit: String,
     /// In units.
@@ -32,6 +36,9 @@ pub struct UnitSum {
     /// What they cost.
     #[serde(with = "crate::picos")]
     pub cost: Cost,
+    /// What the tenant is charged for them.
+    #[serde(with = "crate::picos")]
+    pub charge: Cost,
     /// Net calls that used the unit.
     pub calls: i64,
 }
@@ -51,6 +58,34 @@ pub struct UnmeteredSum {
     pub currency: String,
     /// Net calls.
     pub calls: i64,
+}
+
+/// What a month's total led to, by what people call it.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct AdjustmentSum {
+    /// The payer.
+    pub tenant: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// The kind of invoice line.
+    pub kind: String,
+    /// What people call it.
+    pub name: String,
+    /// What it adds to the charge.
+    #[serde(with = "crate::picos")]
+    pub charge: Cost,
+}
+
+/// How much of a credit months used.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct CreditUse {
+    /// Whose.
+    pub tenant: String,
+    /// The credit.
+    pub name: String,
+    /// How much, as a charge: below zero.
+    #[serde(with = "crate::picos")]
+    pub charge: Cost,
 }
 
 /// What a tenant owes for a month, straight from the ledger.
@@ -76,14 +111,15 @@ impl Database {
     /// Units by tenant, feature, provider, model and price; sorted; nothing that nets to zero.
     pub async fn unit_sums(&self, period: BillingPeriod) -> Result<Vec<UnitSum>, DatabaseError> {
         let sql = format!(
-            "SELECT tenant, feature, provider, model, state, currency, price_id, toString(unit) AS unit, \
-               sum(amount_of) AS quantity, sum(cost_of) AS cost, sum(counted) AS calls \
-             FROM (SELECT tenant, feature, provider, model, state, currency, price_id, arrayJoin(mapKeys(usage)) AS unit, \
-                     usage[unit] AS amount_of, unit_costs[unit] AS cost_of, e.calls AS counted \
+            "SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, toString(unit) AS unit, \
+               sum(amount_of) AS quantity, sum(cost_of) AS cost, sum(charge_of) AS charge, sum(counted) AS calls \
+             FROM (SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, \
+                     arrayJoin(mapKeys(usage)) AS unit, usage[unit] AS amount_of, unit_costs[unit] AS cost_of, \
+                     if(plan_id = '', unit_costs[unit], unit_charges[unit]) AS charge_of, e.calls AS counted \
                    FROM ledger_entries AS e FINAL WHERE period = toDate('{}')) \
-             GROUP BY tenant, feature, provider, model, state, currency, price_id, unit \
-             HAVING quantity != 0 OR cost != 0 \
-             ORDER BY tenant, feature, provider, model, unit, price_id, state, currency",
+             GROUP BY tenant, feature, provider, model, state, currency, price_id, plan_id, unit \
+             HAVING quantity != 0 OR cost != 0 OR charge != 0 \
+             ORDER BY tenant, feature, provider, model, unit, price_id, plan_id, state, currency",
             period.first_day()
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the units of a month"))
@@ -103,6 +139,57 @@ impl Database {
             .fetch_all()
             .await
             .map_err(self.failed("count the unmetered calls of a month"))
+    }
+
+    /// Adjustments and credits of a month that do not net to nothing.
+    pub async fn adjustment_sums(&self, period: BillingPeriod) -> Result<Vec<AdjustmentSum>, DatabaseError> {
+        let sql = format!(
+            "SELECT tenant, currency, toString(rule) AS kind, toString(operation) AS name, sum(e.charge) AS charge \
+             FROM ledger_entries AS e FINAL \
+             WHERE period = toDate('{}') AND entry_type IN ('adjustment', 'credit') \
+             GROUP BY tenant, currency, kind, name HAVING charge != 0 ORDER BY tenant, currency, kind, name",
+            period.first_day()
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the adjustments of a month"))
+    }
+
+    /// The adjustments and credits posted into a month when it was being closed.
+    pub async fn adjustments_of(&self, period: BillingPeriod) -> Result<Vec<Entry>, DatabaseError> {
+        let sql = format!(
+            "SELECT ?fields FROM ledger_entries FINAL \
+             WHERE period = toDate('{}') AND entry_type IN ('adjustment', 'credit')",
+            period.first_day()
+        );
+        let rows: Vec<LedgerRow> = self
+            .client()
+            .query(&sql)
+            .fetch_all()
+            .await
+            .map_err(self.failed("read the adjustments of a month"))?;
+        rows.into_iter().map(|row| row.to_entry().map_err(DatabaseError::from)).collect()
+    }
+
+    /// What of each credit was used, in all months but this.
+    pub async fn credits_used(&self, beside: Option<BillingPeriod>) -> Result<Vec<CreditUse>, DatabaseError> {
+        let beside =
+            beside.map_or(String::new(), |month| format!(" AND period != toDate('{}')", month.first_day()));
+        let sql = format!(
+            "SELECT tenant, toString(operation) AS name, sum(e.charge) AS charge FROM ledger_entries AS e FINAL \
+             WHERE entry_type = 'credit' AND tenant_source = 'plan'{beside} \
+             GROUP BY tenant, name ORDER BY tenant, name"
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits used"))
+    }
+
+    /// What each tenant's usage of a month is charged, without adjustments.
+    pub async fn usage_charges(&self, period: BillingPeriod) -> Result<Vec<TenantSum>, DatabaseError> {
+        let sql = format!(
+            "SELECT tenant, currency, sum(e.calls) AS calls, count() AS entries, sum(e.cost) AS cost, sum(e.charge) AS charge \
+             FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND entry_type IN ('usage', 'correction') \
+             GROUP BY tenant, currency ORDER BY tenant, currency",
+            period.first_day()
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the usage of a month by tenant"))
     }
 
     /// What each tenant owes for a month.

@@ -16,7 +16,12 @@ const IDS_A_STATEMENT: usize = 2_000;
 
 impl Database {
     /// Inserts rows of one table synchronously under a token.
-    async fn insert_rows<R>(&self, table: &str, token: &str, rows: &[R]) -> Result<(), DatabaseError>
+    pub(crate) async fn insert_rows<R>(
+        &self,
+        table: &str,
+        token: &str,
+        rows: &[R],
+    ) -> Result<(), DatabaseError>
     where
         R: RowOwned + RowWrite + Serialize,
     {
@@ -120,15 +125,24 @@ impl Database {
         self.rows_of_traces("decisions", traces).await
     }
 
-    /// All entries billed in a month, in the order of their keys.
-    pub async fn entries_of_period(&self, period: BillingPeriod) -> Result<Vec<Entry>, DatabaseError> {
+    /// Streams the entries billed in a month, each with when it was posted (microseconds since the epoch), in the order of
+    /// the table's key. Memory does not follow their number.
+    pub async fn each_entry(
+        &self,
+        period: BillingPeriod,
+        mut each: impl FnMut(Entry, i64),
+    ) -> Result<(), DatabaseError> {
         let sql = format!(
-            "SELECT ?fields FROM ledger_entries FINAL WHERE period = toDate('{}') ORDER BY tenant, call_id, entry_id",
+            "SELECT ?fields FROM ledger_entries FINAL WHERE period = toDate('{}') \
+             ORDER BY toStartOfHour(occurred_at), tenant, call_id, entry_id",
             period.first_day()
         );
-        let rows: Vec<LedgerRow> =
-            self.client().query(&sql).fetch_all().await.map_err(self.failed("read a month"))?;
-        rows.into_iter().map(|row| row.to_entry().map_err(DatabaseError::from)).collect()
+        let mut rows = self.client().query(&sql).fetch::<LedgerRow>().map_err(self.failed("read a month"))?;
+        while let Some(row) = rows.next().await.map_err(self.failed("read a month"))? {
+            let posted_at = row.posted_at();
+            each(row.to_entry()?, posted_at);
+        }
+        Ok(())
     }
 
     /// Up to where each collector is settled.
@@ -137,11 +151,17 @@ impl Database {
         query.fetch_all().await.map_err(self.failed("read settle cursors"))
     }
 
+    /// The closed months, each with what it was closed with.
+    pub async fn closed_months(&self) -> Result<Vec<PeriodRow>, DatabaseError> {
+        let query = self.client().query("SELECT ?fields FROM periods FINAL ORDER BY period");
+        query.fetch_all().await.map_err(self.failed("read closed periods"))
+    }
+
     /// The closed months.
     pub async fn closed_periods(&self) -> Result<Vec<BillingPeriod>, DatabaseError> {
-        let query = self.client().query("SELECT ?fields FROM periods FINAL ORDER BY period");
-        let rows: Vec<PeriodRow> = query.fetch_all().await.map_err(self.failed("read closed periods"))?;
-        Ok(rows.into_iter().map(|row| month_of(row.period)).collect())
+        let query = self.client().query("SELECT DISTINCT period FROM periods ORDER BY period");
+        let months: Vec<u16> = query.fetch_all().await.map_err(self.failed("list closed periods"))?;
+        Ok(months.into_iter().map(month_of).collect())
     }
 
     /// The invoices issued for a month, by tenant.

@@ -25,6 +25,13 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "billing", text: include_str!("../migrations/0001_billing.sql") },
     Migration { version: 2, name: "reading", text: include_str!("../migrations/0002_reading.sql") },
     Migration { version: 3, name: "traces", text: include_str!("../migrations/0003_traces.sql") },
+    Migration {
+        version: 4,
+        name: "price_sources",
+        text: include_str!("../migrations/0004_price_sources.sql"),
+    },
+    Migration { version: 5, name: "manifests", text: include_str!("../migrations/0005_manifests.sql") },
+    Migration { version: 6, name: "plans", text: include_str!("../migrations/0006_plans.sql") },
 ];
 
 /// Where the DDL is for.

@@ -6,7 +6,7 @@
 //! | `GET /readyz` | 200 when OTLP accepts and the journal is writable; what ClickHouse does is reported apart |
 //! | `GET /metrics` | Prometheus text |
 //! | `POST /settle` | ships and settles everything acknowledged so far; needs the token in the data directory |
-//! | `POST /issue/YYYY-MM` | closes a month and freezes its invoices; needs the token |
+//! | `POST /jobs` | work that needs the ledger to itself, as JSON (`commands::job`); needs the token |
 
 mod metrics;
 
@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -23,7 +23,6 @@ use billing::settle::PassSummary;
 use collector::fork::ForkStats;
 use collector::receive::ReceiveStats;
 use collector::trace::TraceTapHandle;
-use domain::time::BillingPeriod;
 use journal::Journal;
 use schemas::Database;
 use serde_json::json;
@@ -32,7 +31,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::billing_arm::BillingHandles;
-use crate::commands::settle::{drain, issue};
+use crate::commands::job::{self, Job};
+use crate::commands::settle::drain;
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
@@ -87,7 +87,7 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics_page))
             .route("/settle", post(settle))
-            .route("/issue/{month}", post(issue_month))
+            .route("/jobs", post(do_job))
             .with_state(self.shared);
         if let Err(error) =
             axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
@@ -139,22 +139,12 @@ async fn settle(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
     }
 }
 
-async fn issue_month(
-    State(shared): State<Arc<Shared>>,
-    Path(month): Path<String>,
-    headers: HeaderMap,
-) -> Response {
+async fn do_job(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(job): Json<Job>) -> Response {
     if !shared.allows(&headers) {
         return denied();
     }
-    let month = match BillingPeriod::parse(&month) {
-        Ok(month) => month,
-        Err(error) => {
-            return (StatusCode::BAD_REQUEST, Json(json!({"error": error.to_string()}))).into_response();
-        }
-    };
-    match issue(&shared.books.billing, month, Instant::now() + COMMAND_TIMEOUT).await {
-        Ok(invoices) => Json(json!({"invoices": invoices})).into_response(),
+    match job::perform(&shared.books.billing, job, Instant::now() + job::TIMEOUT).await {
+        Ok(answer) => Json(answer).into_response(),
         Err(error) => failed(&error),
     }
 }

@@ -93,7 +93,7 @@ async fn show(server: &RunningServer, out: &std::path::Path, context: &Context) 
         post(server, &body).await?;
     }
     say("… acknowledged: they are on disk. Settling them now.\n")?;
-    crate::admin_client::AdminClient::new(server).post("/settle", Duration::from_secs(60)).await?;
+    crate::admin_client::AdminClient::new(server).post("/settle", None, Duration::from_secs(60)).await?;
 
     say(&format!("$ ledgerline usage --month {month}"))?;
     usage::run(usage::Args::month(&month)?, context).await?;

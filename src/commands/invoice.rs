@@ -1,23 +1,16 @@
 //! `invoice`: preview, issue, export, list.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::bail;
 use billing::invoice::{self, Draft};
 use clap::{Subcommand, ValueEnum};
 use domain::time::BillingPeriod;
-use tokio::time::Instant;
 
-use super::settle::{issue, with_settler};
+use super::job::{self, Job};
 use super::{Context, Outcome};
-use crate::admin_client::AdminClient;
 use crate::connect::{Missing, with_database};
-use crate::data_dir::DataDir;
 use crate::output::{self, Cell, Rows};
-use crate::running_server::RunningServer;
-
-const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Monthly invoices.
 #[derive(Debug, Subcommand)]
@@ -137,17 +130,8 @@ async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome
     if month.tenant.is_some() {
         bail!("a month is issued for all tenants at once, because it is closed by it; leave --tenant out");
     }
-    let data_dir = DataDir::new(&context.loaded.config.data_dir);
-    let numbers: Vec<String> = match RunningServer::find(&data_dir)? {
-        Some(server) => {
-            let answer = AdminClient::new(&server).post(&format!("/issue/{}", month.month), TIMEOUT).await?;
-            serde_json::from_value(answer["invoices"].clone())?
-        }
-        None => {
-            with_settler(context, async |handles| issue(handles, month.month, Instant::now() + TIMEOUT).await)
-                .await?
-        }
-    };
+    let answer = job::run(&Job::Issue { month: month.month.to_string() }, context).await?;
+    let numbers: Vec<String> = serde_json::from_value(answer["invoices"].clone())?;
     let mut rows = Rows::new(["invoice_number"]);
     numbers.iter().for_each(|number| rows.push([text(number)]));
     rows.print(context.format)?;

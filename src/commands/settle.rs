@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use billing::invoice::{self, Issued};
-use billing::settle::{Exclusive, PassSummary, SettleHandle, Settler};
-use domain::time::BillingPeriod;
-use tokio::sync::oneshot;
+use billing::settle::{PassSummary, SettleHandle};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Context, Outcome};
@@ -32,7 +29,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     let data_dir = DataDir::new(&context.loaded.config.data_dir);
     let deadline = Instant::now() + args.timeout;
     let settled = match RunningServer::find(&data_dir)? {
-        Some(server) => AdminClient::new(&server).post("/settle", args.timeout).await?,
+        Some(server) => AdminClient::new(&server).post("/settle", None, args.timeout).await?,
         None => {
             let pass = with_settler(context, async |handles| drain(handles, deadline).await).await?;
             crate::admin::summary(&pass)
@@ -111,44 +108,12 @@ pub async fn drain(handles: &BillingHandles, deadline: Instant) -> anyhow::Resul
     Ok(drained??)
 }
 
-/// Settles everything, closes a month and freezes its invoices; answers their numbers.
-pub async fn issue(
-    handles: &BillingHandles,
-    month: BillingPeriod,
-    deadline: Instant,
-) -> anyhow::Result<Vec<String>> {
-    handles.ship.flush(deadline).await?;
-    let settler = settler(handles, deadline).await?;
-    let (reply, answer) = oneshot::channel();
-    settler.exclusive(Box::new(IssueMonth { month, reply })).await?;
-    let issued = timeout_at(deadline, answer).await.context("issuing takes longer than the time given")??;
-    Ok(issued?.into_iter().map(|invoice: Issued| invoice.number).collect())
-}
-
-async fn settler(handles: &BillingHandles, deadline: Instant) -> anyhow::Result<SettleHandle> {
+/// The running settler, once ClickHouse has answered.
+pub async fn settler(handles: &BillingHandles, deadline: Instant) -> anyhow::Result<SettleHandle> {
     let mut found = handles.settler.clone();
     let waited = timeout_at(deadline, found.wait_for(Option::is_some)).await;
     let handle = waited.context("ClickHouse did not answer in time; see /readyz")?;
     let handle =
         handle.context("this server does not settle (settle.enabled = false); ask the one that does")?;
     Ok(handle.clone().expect("waited for it"))
-}
-
-#[derive(Debug)]
-struct IssueMonth {
-    month: BillingPeriod,
-    reply: oneshot::Sender<Result<Vec<Issued>, invoice::IssueError>>,
-}
-
-impl Exclusive for IssueMonth {
-    fn run<'s>(
-        self: Box<Self>,
-        settler: &'s mut Settler,
-    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 's>> {
-        Box::pin(async move {
-            let issued = invoice::issue(settler, self.month, now_nanos()).await;
-            // Who asked may have gone; what was issued stands.
-            let _ = self.reply.send(issued);
-        })
-    }
 }

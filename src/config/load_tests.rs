@@ -119,7 +119,7 @@ fn all_faults_come_together_each_with_key_value_origin_and_what_is_allowed() {
         [("LEDGERLINE_SHIP_ROWS_MAX", "0"), ("LEDGERLINE_CLICKHOUSE_URL", "http://me:hunter2@db")];
     let faults = faults(&sources(Some(file), &variables, &[("admin.addr", "--admin-addr", "here")]));
     let expected = [
-        "billing.lateness = … (ledgerline.toml): expected a key of [billing]: late_limit, future_limit, currency",
+        "billing.lateness = … (ledgerline.toml): expected a key of [billing]: late_limit, future_limit, grace, currency",
         "colour = … (ledgerline.toml): expected a key of the file: data_dir, shutdown_timeout, otlp, auth,",
         "admin.addr = \"here\" (--admin-addr): expected an address and port",
         "clickhouse.url = \"http://…@db\" (LEDGERLINE_CLICKHOUSE_URL): expected a URL",

@@ -117,6 +117,8 @@ settings! {
         late_limit: Duration = "35d";
         /// How far a client's clock may be ahead before usage is quarantined instead of billed.
         future_limit: Duration = "10m";
+        /// How long after its end a month takes late usage before it may be closed.
+        grace: Duration = "72h";
         /// The currency of prices and invoices.
         currency: Currency = "USD";
     }

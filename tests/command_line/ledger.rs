@@ -53,6 +53,7 @@ fn entry(call: &Call<'_>) -> Entry {
         rule: text("only"),
         currency: text("USD"),
         price_id: String::new(),
+        plan_id: String::new(),
         trace,
         span,
         response_id: String::new(),
@@ -63,6 +64,7 @@ fn entry(call: &Call<'_>) -> Entry {
         tokens: call.tokens,
         units: units.clone(),
         unit_costs: BTreeMap::new(),
+        unit_charges: BTreeMap::new(),
         cost,
         charge: cost,
     };

@@ -4,6 +4,10 @@
 
 mod server;
 mod spans;
+mod money_spans;
+mod prices;
+mod months;
+mod plans;
 mod corpus;
 mod crash;
 mod collectors;

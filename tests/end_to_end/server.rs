@@ -30,6 +30,11 @@ pub struct Answer {
 impl Server {
     /// Starts on a data directory with free ports and waits for `ready`.
     pub fn start(data_dir: &Path, extra: &[&str]) -> Self {
+        Self::start_with(data_dir, extra, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn start_with(data_dir: &Path, extra: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(BINARY);
         command.arg("serve").arg("--data-dir").arg(data_dir);
         for flag in ["--otlp-grpc-addr", "--otlp-http-addr", "--admin-addr", "--clickhouse-addr"] {
@@ -38,7 +43,8 @@ impl Server {
         command
             .args(extra)
             .env("LEDGERLINE_BILLING_LATE_LIMIT", "36500d")
-            .env("LEDGERLINE_LOG_LEVEL", "error");
+            .env("LEDGERLINE_LOG_LEVEL", "error")
+            .envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::money::Cost;
-use domain::price::RateCard;
+use domain::price::{RateCard, UnitClass};
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
-use schemas::{Database, DatabaseError, TenantSum, UnitSum, UnmeteredSum};
+use schemas::{AdjustmentSum, Database, DatabaseError, TenantSum, UnitSum, UnmeteredSum};
 
+use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
 
 /// One line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// `usage`; other kinds come from adjustments.
+    /// `usage`, or what a month's total led to: `discount`, `adjustment`, `commitment`, `minimum`, `credit`.
     pub kind: String,
     /// The product feature; empty where none was stated.
     pub feature: String,
@@ -59,6 +60,9 @@ pub enum DraftError {
     /// The database failed.
     #[error("the month cannot be summed")]
     Database(#[from] DatabaseError),
+    /// The plans that entries name cannot be read.
+    #[error("the plans that entries were charged by cannot be read")]
+    Plans(#[from] PlanShelfError),
     /// A price that entries name is damaged.
     #[error("a price that entries were rated with cannot be read")]
     Price(#[from] PriceRowError),
@@ -90,30 +94,47 @@ impl Draft {
         let tenants = database.tenant_sums(period).await?;
         let units = database.unit_sums(period).await?;
         let unmetered = database.unmetered_sums(period).await?;
+        let adjustments = database.adjustment_sums(period).await?;
         let mut cards = HashMap::new();
         for row in database.prices().await? {
             cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
         }
-        assemble(period, tenants, units, unmetered, &cards)
+        let rates = Rates { cards, plans: PlanShelf::of(database).await? };
+        assemble(period, Sums { tenants, units, unmetered, adjustments }, &rates)
     }
 }
 
-fn assemble(
-    period: BillingPeriod,
+/// What entries were rated and charged by.
+#[derive(Debug, Default)]
+struct Rates {
+    cards: HashMap<String, RateCard>,
+    plans: PlanShelf,
+}
+
+/// A month, summed.
+#[derive(Debug, Default)]
+struct Sums {
     tenants: Vec<TenantSum>,
     units: Vec<UnitSum>,
     unmetered: Vec<UnmeteredSum>,
-    cards: &HashMap<String, RateCard>,
-) -> Result<Vec<Draft>, DraftError> {
+    adjustments: Vec<AdjustmentSum>,
+}
+
+fn assemble(period: BillingPeriod, sums: Sums, rates: &Rates) -> Result<Vec<Draft>, DraftError> {
+    let Sums { tenants, units, unmetered, adjustments } = sums;
     let mut lines: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
     for sum in units {
         let key = (sum.tenant.clone(), sum.currency.clone());
-        let unit_price = unit_price(&sum, cards)?;
+        let unit_price = unit_price(&sum, period, rates)?;
         lines.entry(key).or_default().push(usage_line(sum, unit_price));
     }
     for sum in unmetered {
         let key = (sum.tenant.clone(), sum.currency.clone());
         lines.entry(key).or_default().push(unmetered_line(sum));
+    }
+    for sum in adjustments {
+        let key = (sum.tenant.clone(), sum.currency.clone());
+        lines.entry(key).or_default().push(adjustment_line(sum));
     }
     let mut drafts = Vec::with_capacity(tenants.len());
     for sum in tenants {
@@ -121,6 +142,9 @@ fn assemble(
         lines.sort_by(|a, b| {
             let key = |line: &Line| {
                 (
+                    // Usage first, then what its total led to.
+                    line.kind != "usage",
+                    line.kind.clone(),
                     line.feature.clone(),
                     line.provider.clone(),
                     line.model.clone(),
@@ -153,23 +177,32 @@ fn assemble(
     Ok(drafts)
 }
 
-fn unit_price(sum: &UnitSum, cards: &HashMap<String, RateCard>) -> Result<Decimal, DraftError> {
+/// What one unit of a line is charged.
+fn unit_price(sum: &UnitSum, period: BillingPeriod, rates: &Rates) -> Result<Decimal, DraftError> {
     if sum.price_id.is_empty() {
         return Ok(Decimal::ZERO);
     }
     let (card, tier) = split_price_id(&sum.price_id);
     let missing = || DraftError::PriceMissing { tenant: sum.tenant.clone(), price_id: sum.price_id.clone() };
-    let card = cards.get(card).ok_or_else(missing)?;
-    let unit = domain::price::UnitClass::named(&sum.unit).ok_or_else(missing)?;
+    let card = rates.cards.get(card).ok_or_else(missing)?;
+    let unit = UnitClass::named(&sum.unit).ok_or_else(missing)?;
     let rate = card.rates.covering(unit).ok_or_else(missing)?;
     // A tier holds above its bound: the price of a prompt one token longer.
-    Ok(rate.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0)
+    let cost_price = rate.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0;
+    let Some(plan) = rates.plans.plan(&sum.plan_id) else { return Ok(cost_price) };
+    let own = plan.unit_prices(&sum.provider, &sum.model, unit, period);
+    let marked_up = (cost_price * plan.factor()).normalize();
+    Ok(own.into_iter().find(|price| explains(sum, *price)).unwrap_or(marked_up))
+}
+
+/// Whether quantity times price is the amount, to the last digit.
+fn explains(sum: &UnitSum, unit_price: Decimal) -> bool {
+    let product = Decimal::from(sum.quantity).checked_mul(unit_price);
+    product.is_some_and(|product| Cost::parse(&product.normalize().to_string()).ok() == Some(sum.charge))
 }
 
 fn usage_line(sum: UnitSum, unit_price: Decimal) -> Line {
-    let product = Decimal::from(sum.quantity).checked_mul(unit_price);
-    let exact =
-        product.is_some_and(|product| Cost::parse(&product.normalize().to_string()).ok() == Some(sum.cost));
+    let exact = explains(&sum, unit_price);
     let description = match (sum.state.as_str(), exact) {
         ("unpriced", _) => "not charged yet: no price is known; posted when one arrives".to_string(),
         ("partial", true) => "answers that were cut off: only what was stated is charged".to_string(),
@@ -184,7 +217,7 @@ fn usage_line(sum: UnitSum, unit_price: Decimal) -> Line {
         unit: sum.unit,
         quantity: sum.quantity,
         unit_price,
-        amount: sum.cost,
+        amount: sum.charge,
         calls: sum.calls,
         description,
     }
@@ -205,6 +238,21 @@ fn unmetered_line(sum: UnmeteredSum) -> Line {
     }
 }
 
+fn adjustment_line(sum: AdjustmentSum) -> Line {
+    Line {
+        kind: sum.kind,
+        feature: String::new(),
+        provider: String::new(),
+        model: String::new(),
+        unit: String::new(),
+        quantity: 1,
+        unit_price: Decimal::try_from_i128_with_scale(sum.charge.picos(), 12).unwrap_or_default().normalize(),
+        amount: sum.charge,
+        calls: 0,
+        description: sum.name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,9 +266,11 @@ mod tests {
             state: "unpriced".into(),
             currency: "USD".into(),
             price_id: String::new(),
+            plan_id: String::new(),
             unit: unit.into(),
             quantity,
             cost: Cost::parse(cost).unwrap(),
+            charge: Cost::parse(cost).unwrap(),
             calls: 1,
         }
     }
@@ -241,13 +291,12 @@ mod tests {
     fn lines_that_do_not_add_up_to_the_entries_make_no_invoice() {
         let period = BillingPeriod::parse("2026-10").unwrap();
         let make = |charge| {
-            assemble(
-                period,
-                vec![tenant(charge)],
-                vec![sum("input_tokens", 5, "0.5")],
-                vec![],
-                &HashMap::new(),
-            )
+            let sums = Sums {
+                tenants: vec![tenant(charge)],
+                units: vec![sum("input_tokens", 5, "0.5")],
+                ..Sums::default()
+            };
+            assemble(period, sums, &Rates::default())
         };
         assert_eq!(make("0.5").unwrap()[0].amount, Cost::parse("0.5").unwrap());
         assert!(matches!(make("0.6"), Err(DraftError::DoesNotBalance { .. })));
@@ -264,7 +313,8 @@ mod tests {
             currency: "USD".into(),
             calls: 3,
         };
-        let drafts = assemble(period, vec![tenant("0")], vec![], vec![unmetered], &HashMap::new()).unwrap();
+        let sums = Sums { tenants: vec![tenant("0")], unmetered: vec![unmetered], ..Sums::default() };
+        let drafts = assemble(period, sums, &Rates::default()).unwrap();
         assert_eq!((drafts[0].lines[0].unit.as_str(), drafts[0].lines[0].quantity), ("calls", 3));
     }
 }

@@ -2,11 +2,12 @@
 
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
-use schemas::rows::{InvoiceLineRow, InvoiceRow, PeriodRow, month_number};
+use schemas::rows::{InvoiceLineRow, InvoiceRow, month_number};
 use schemas::{Database, DatabaseError};
 
 use super::draft::{Draft, DraftError, Line};
-use crate::settle::{SettleError, Settler};
+use crate::period::{self, CloseError, CloseOptions};
+use crate::settle::Settler;
 
 /// An invoice that was issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,19 +21,9 @@ pub struct Issued {
 /// Why a month cannot be issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The month is not over.
-    #[error(
-        "{period} is not over; it can be issued from {end} on, `ledgerline invoice preview` shows it as it stands"
-    )]
-    NotOver {
-        /// The month.
-        period: BillingPeriod,
-        /// When it is.
-        end: String,
-    },
-    /// Settling what is left failed.
-    #[error("the month cannot be settled")]
-    Settle(#[from] SettleError),
+    /// The month cannot be closed.
+    #[error(transparent)]
+    Close(#[from] CloseError),
     /// No drafts can be made.
     #[error("the month cannot be drawn up")]
     Draft(#[from] DraftError),
@@ -46,27 +37,11 @@ pub enum IssueError {
 pub async fn issue(
     settler: &mut Settler,
     period: BillingPeriod,
+    options: &CloseOptions,
     now: i64,
 ) -> Result<Vec<Issued>, IssueError> {
-    let end = period.end();
-    if end.timestamp_nanos_opt().is_none_or(|end| now < end) {
-        return Err(IssueError::NotOver { period, end: end.format("%Y-%m-%dT%H:%M:%SZ").to_string() });
-    }
+    period::close(settler, period, options, now).await?;
     let database = settler.database().clone();
-    if !settler.periods().is_closed(period) {
-        settler.drain().await?;
-        let sums = database.tenant_sums(period).await?;
-        let row = PeriodRow {
-            period: month_number(period),
-            closed_at: now / 1000,
-            entries: sums.iter().map(|sum| sum.entries).sum(),
-            cost: sums.iter().map(|sum| sum.cost).sum(),
-            charge: sums.iter().map(|sum| sum.charge).sum(),
-        };
-        // From here on nothing is posted into the month, so drawing up its invoices again gives the same ones.
-        database.insert_period(&format!("close {period}"), &row).await?;
-        settler.close(period);
-    }
     let standing = issued(&database, period).await?;
     if !standing.is_empty() {
         return Ok(standing);

@@ -53,7 +53,15 @@ pub(super) fn as_text(value: &Value) -> Option<&str> {
 /// The price of one unit, given the price of `per` units. Exact where `per` is a power of ten, else rounded half to
 /// even at eighteen decimals.
 pub(super) fn unit_price(value: &Value, per: u32) -> Result<Decimal, String> {
-    let price = decimal(value)?;
+    let Some(text) = digits(value) else {
+        return Err(format!("{} is not a number", brief(value)));
+    };
+    unit_price_of(text, per)
+}
+
+/// The price of one unit, given the digits of the price of `per` units.
+pub(super) fn unit_price_of(digits: &str, per: u32) -> Result<Decimal, String> {
+    let price = decimal(digits)?;
     if price.is_sign_negative() && !price.is_zero() {
         return Err(format!("{price} is negative; a price is zero or more"));
     }
@@ -72,14 +80,17 @@ pub(super) fn unit_price(value: &Value, per: u32) -> Result<Decimal, String> {
     Ok(unit_price.normalize())
 }
 
-/// A JSON number by its digits.
-fn decimal(value: &Value) -> Result<Decimal, String> {
-    let Some(text) = digits(value) else {
-        return Err(format!("{} is not a number", brief(value)));
-    };
+/// A number by its digits.
+fn decimal(text: &str) -> Result<Decimal, String> {
+    let shown = || text.chars().take(60).collect::<String>();
+    if text.is_empty()
+        || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'))
+    {
+        return Err(format!("{:?} is not a number", shown()));
+    }
     let exponent = text.contains(['e', 'E']);
     let parsed = if exponent { Decimal::from_scientific(text) } else { Decimal::from_str_exact(text) };
-    parsed.map_err(|_| format!("{} cannot be held exactly", brief(value)))
+    parsed.map_err(|_| format!("{} cannot be held exactly", shown()))
 }
 
 /// A value for an error message, cut short.

@@ -23,7 +23,16 @@ pub fn quotes<'b>(
     let find = |provider: &str| book.find(provider, model, at, context).ok();
     let found: Vec<Found<'b>> = match provider {
         Some(provider) => find(provider).into_iter().collect(),
-        None => book.providers().iter().filter_map(|provider| find(&provider.id)).collect(),
+        None => {
+            let mut ids: Vec<&str> = Vec::new();
+            for provider in book.providers() {
+                // A provider may have a list in several layers.
+                if !ids.contains(&provider.id.as_str()) {
+                    ids.push(&provider.id);
+                }
+            }
+            ids.into_iter().filter_map(find).collect()
+        }
     };
     found.into_iter().map(|found| Quote { rule: found.rule.to_string(), found }).collect()
 }

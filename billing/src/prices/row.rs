@@ -12,6 +12,8 @@ use domain::time::EventTime;
 /// One rate card.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceRow {
+    /// The layer of the book it stands in; empty for a row of the table.
+    pub layer: String,
     /// The card's id, 32 hexadecimal digits.
     pub price_id: String,
     /// The version of the book it stands in.
@@ -74,11 +76,17 @@ impl PriceRow {
     /// Every card of a book, in the book's order.
     pub fn of_book(book: &PriceBook) -> Vec<Self> {
         let version = book.version().to_string();
-        book.cards().map(|card| Self::of_card(card, &version)).collect()
+        let mut rows = Vec::new();
+        for layer in book.layers() {
+            let cards = layer.providers.iter().flat_map(|list| &list.models).flat_map(|model| model.cards());
+            rows.extend(cards.map(|card| Self::of_card(card, &layer.name, &version)));
+        }
+        rows
     }
 
-    fn of_card(card: &RateCard, version: &str) -> Self {
+    fn of_card(card: &RateCard, layer: &str, version: &str) -> Self {
         Self {
+            layer: layer.to_string(),
             price_id: card.price_id.to_string(),
             book_version: version.to_string(),
             provider: card.provider.clone(),

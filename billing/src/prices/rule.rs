@@ -5,7 +5,8 @@ use domain::price::{Clause, Constraint, Pattern, TextOp};
 use domain::time::EventTime;
 use serde_json::Value;
 
-use super::file::{chain, list, object};
+use super::fault::chain;
+use super::genai::{list, object};
 use super::number::brief;
 
 /// Reads a match clause: an object with exactly one operation.

@@ -13,16 +13,17 @@ use super::target::{Target, target};
 impl Settler {
     /// Adds to `batch` whatever makes the ledger say what was resolved of a closed set of traces.
     pub(super) fn assign(&mut self, component: Component, resolution: &Resolution, batch: &mut Batch) {
-        let targets: Vec<Target> = resolution
-            .calls
-            .iter()
-            .map(|call| target(call, &mut self.prices, &self.config.currency))
-            .collect();
-        let wanted: Vec<_> = targets.iter().map(|target| (&target.facts, &target.quantities)).collect();
         let standing = self.store.standing(&component);
-        let ledger::Assignment { ids, entries } =
-            ledger::assign(resolution, &wanted, &standing, &self.periods);
-        batch.entries.extend(entries);
+        let ids = ledger::call_ids(&resolution.calls, &standing);
+        let mut targets: Vec<Target> = Vec::with_capacity(ids.len());
+        for (call, &id) in resolution.calls.iter().zip(&ids) {
+            let stands = ledger::standing_of(id, &standing);
+            let pinned = stands.and_then(|stands| self.shelf.pinned(stands));
+            let (prices, plans) = (&mut self.prices, &self.plans);
+            targets.push(target(call, prices, plans, pinned.as_ref(), &self.config.currency));
+        }
+        let wanted: Vec<_> = targets.iter().map(|target| (&target.facts, &target.quantities)).collect();
+        batch.entries.extend(ledger::assign(resolution, &ids, &wanted, &standing, &self.periods));
         for outcome in &resolution.outcomes {
             self.decide(&component, outcome, &ids, &targets, batch);
         }

@@ -6,15 +6,26 @@ use chrono::{DateTime, Utc};
 use domain::price::PriceBook;
 use schemas::rows;
 
-use crate::prices::{BUNDLED_SOURCE, PriceRow};
+use crate::prices::PriceRow;
 
-/// The rows of the named cards. `known_from` is in microseconds since the epoch.
-pub(super) fn rows_of(book: &PriceBook, price_ids: &[String], known_from: i64) -> Vec<rows::PriceRow> {
-    let named = PriceRow::of_book(book).into_iter().filter(|row| price_ids.contains(&row.price_id));
-    named.map(|row| to_table(row, known_from)).collect()
+/// The rows of the named cards, each once. `known_from` is in microseconds since the epoch; `source` names the file of
+/// a layer.
+pub(super) fn rows_of(
+    book: &PriceBook,
+    price_ids: &[String],
+    known_from: i64,
+    source: &dyn Fn(&str) -> String,
+) -> Vec<rows::PriceRow> {
+    let mut named: BTreeMap<String, rows::PriceRow> = BTreeMap::new();
+    for row in PriceRow::of_book(book).into_iter().filter(|row| price_ids.contains(&row.price_id)) {
+        // Two layers may state the same price; the one that goes before is where it was read.
+        let layer = source(&row.layer);
+        named.entry(row.price_id.clone()).or_insert_with(|| to_table(row, layer, known_from));
+    }
+    named.into_values().collect()
 }
 
-fn to_table(row: PriceRow, known_from: i64) -> rows::PriceRow {
+fn to_table(row: PriceRow, source: String, known_from: i64) -> rows::PriceRow {
     let nanos = |time: Option<DateTime<Utc>>| time.and_then(|time| time.timestamp_nanos_opt());
     rows::PriceRow {
         price_id: row.price_id,
@@ -27,7 +38,7 @@ fn to_table(row: PriceRow, known_from: i64) -> rows::PriceRow {
         rates: row.rates.into_iter().collect(),
         unsupported: row.unsupported,
         minimums: row.minimums.into_iter().collect(),
-        source: BUNDLED_SOURCE.to_string(),
+        source,
         book: row.book_version,
         known_from,
     }
@@ -38,6 +49,7 @@ impl PriceRow {
     pub fn from_table(row: rows::PriceRow) -> Self {
         let time = |nanos: Option<i64>| nanos.map(DateTime::from_timestamp_nanos);
         Self {
+            layer: String::new(),
             price_id: row.price_id,
             book_version: row.book,
             provider: row.provider,

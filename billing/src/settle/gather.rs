@@ -178,7 +178,7 @@ impl Settler {
     }
 
     /// Reads the entries and decisions that stand for traces.
-    async fn load_standing(&mut self, traces: &BTreeSet<TraceKey>) -> Result<(), SettleError> {
+    pub(super) async fn load_standing(&mut self, traces: &BTreeSet<TraceKey>) -> Result<(), SettleError> {
         if traces.is_empty() {
             return Ok(());
         }
@@ -194,7 +194,7 @@ impl Settler {
     }
 }
 
-fn decode(collector: CollectorId, row: RecordRow) -> Result<Row, GatherError> {
+pub(super) fn decode(collector: CollectorId, row: RecordRow) -> Result<Row, GatherError> {
     let seq = row.seq;
     Row::new((collector, seq), row.record).map_err(|source| GatherError::Unreadable {
         collector,

@@ -20,6 +20,9 @@ mod gather;
 mod target;
 mod assign;
 mod cards;
+mod book;
+mod reprice;
+mod late_duplicates;
 mod task;
 mod post;
 
@@ -28,13 +31,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::identity::CollectorId;
-use domain::ledger::Periods;
+use domain::ledger::{Entry, Periods};
 use domain::price::{PriceBook, PriceIndex};
 use domain::resolve::{self, Rules};
 use domain::time::BillingPeriod;
 use schemas::{Database, DatabaseError};
 
+use crate::plans::{PlanShelf, PlanShelfError};
+use crate::prices::ShelfError;
 pub use gather::GatherError;
+pub use reprice::{Repriced, Repricing, Scope, reprice};
 use store::Store;
 pub use store::TraceKey;
 pub use target::{Target, split_price_id, tiered_price_id};
@@ -59,6 +65,10 @@ pub struct SettleConfig {
     pub rules: Rules,
     /// ISO 4217 code of costs and charges.
     pub currency: String,
+    /// How long after its end a month takes late usage before it may be closed.
+    pub grace: Duration,
+    /// A hash of the configuration that billing depends on, for manifests.
+    pub config_hash: String,
 }
 
 impl Default for SettleConfig {
@@ -72,6 +82,8 @@ impl Default for SettleConfig {
             rows_a_pass: 25_000,
             rules: Rules::default(),
             currency: "USD".into(),
+            grace: Duration::from_secs(72 * 3600),
+            config_hash: String::new(),
         }
     }
 }
@@ -104,6 +116,12 @@ pub enum SettleError {
     /// Committed evidence is not what was committed.
     #[error("settlement stopped")]
     Gather(#[from] GatherError),
+    /// The prices to rate with cannot be had.
+    #[error("settlement stopped")]
+    Prices(#[from] ShelfError),
+    /// The plans to charge by cannot be had.
+    #[error("settlement stopped")]
+    Plans(#[from] PlanShelfError),
 }
 
 /// The settler. One per ledger; see the module for its promises.
@@ -119,9 +137,14 @@ pub struct Settler {
     /// The cursors as last written.
     saved: HashMap<CollectorId, u64>,
     periods: Periods,
-    known_prices: std::collections::HashSet<String>,
+    shelf: book::KeptPrices,
+    plans: PlanShelf,
+    /// When the newest plan file came, as last seen (microseconds since the epoch).
+    plans_changed: i64,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
     shared: bool,
+    /// Whether what is in memory may differ from what the database took.
+    stale: bool,
     clock: fn() -> i64,
 }
 
@@ -131,10 +154,10 @@ impl Settler {
     pub async fn open(
         database: Database,
         config: SettleConfig,
-        book: Arc<PriceBook>,
         id: [u8; 16],
         clock: fn() -> i64,
     ) -> Result<Self, SettleError> {
+        let (book, shelf) = book::open(&database, &config.currency, clock() / 1000).await?;
         let mut settler = Self {
             database,
             prices: PriceIndex::new(book),
@@ -144,8 +167,11 @@ impl Settler {
             gathered: HashMap::new(),
             saved: HashMap::new(),
             periods: Periods::default(),
-            known_prices: Default::default(),
+            shelf,
+            plans: PlanShelf::default(),
+            plans_changed: 0,
             shared: false,
+            stale: false,
             clock,
         };
         settler.restart().await?;
@@ -154,6 +180,7 @@ impl Settler {
 
     /// Forgets what is in memory and reads the cursors, the closed months and the index from the database.
     pub async fn restart(&mut self) -> Result<(), SettleError> {
+        self.stale = true;
         // What is in the log may be dated ahead by as much as is believed.
         let gone_until = (self.clock)().saturating_add(self.config.rules.future_limit_nanos);
         self.store = Store::new(&self.config, gone_until);
@@ -166,7 +193,7 @@ impl Settler {
             }
         }
         self.periods = Periods::closed(self.database.closed_periods().await?);
-        self.known_prices = self.database.prices().await?.into_iter().map(|row| row.price_id).collect();
+        self.shelf.keep(self.database.prices().await?);
         let since = (self.clock)() - nanos(self.config.dedupe_window);
         let (store, saved) = (&mut self.store, &self.saved);
         self.database
@@ -185,7 +212,13 @@ impl Settler {
         for row in self.database.traces_posted_since(moved.saturating_sub(margin).max(0)).await? {
             self.store.remember_trace(&row.realm, row.trace_id);
         }
+        self.stale = false;
         Ok(())
+    }
+
+    /// Has the next pass start from the cursor: work between passes failed, and only the database knows what it took.
+    pub fn forget(&mut self) {
+        self.stale = true;
     }
 
     /// Up to where each collector is settled for good, as last written.
@@ -196,6 +229,32 @@ impl Settler {
     /// The months that are closed.
     pub fn periods(&self) -> &Periods {
         &self.periods
+    }
+
+    /// The plans it charges by.
+    pub fn plans(&self) -> &PlanShelf {
+        &self.plans
+    }
+
+    /// Posts entries that are of no trace, between passes.
+    pub(crate) async fn post_entries(&mut self, entries: Vec<Entry>) -> Result<(), SettleError> {
+        let batch = post::Batch { entries, ..post::Batch::default() };
+        self.post(batch, &mut PassSummary::default()).await.map(drop)
+    }
+
+    /// How it is configured.
+    pub fn config(&self) -> &SettleConfig {
+        &self.config
+    }
+
+    /// The time by its clock, nanoseconds since the epoch.
+    pub fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// Its own name.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
     }
 
     /// The database it settles.
@@ -211,6 +270,10 @@ impl Settler {
     /// One pass. With `force`, nothing waits for quiet. On an error, call [`Settler::restart`] before the next.
     pub async fn pass(&mut self, force: bool) -> Result<PassSummary, SettleError> {
         let mut summary = PassSummary::default();
+        if self.stale {
+            self.restart().await?;
+        }
+        self.follow(force, &mut summary).await?;
         self.gather(&mut summary).await?;
         let now = (self.clock)();
         let mut posting = post::Batch::default();

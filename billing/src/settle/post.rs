@@ -81,20 +81,18 @@ impl Settler {
         let mut fresh: Vec<String> = Vec::new();
         for entry in entries {
             let (card, _) = split_price_id(&entry.facts.price_id);
-            if !card.is_empty()
-                && !self.known_prices.contains(card)
-                && !fresh.iter().any(|known| known == card)
-            {
+            if !card.is_empty() && !self.shelf.is_kept(card) && !fresh.iter().any(|known| known == card) {
                 fresh.push(card.to_string());
             }
         }
         if fresh.is_empty() {
             return Ok(());
         }
-        let rows = cards::rows_of(self.prices.book(), &fresh, now_micros);
+        let rows =
+            cards::rows_of(self.prices.book(), &fresh, now_micros, &|layer| self.shelf.source_name(layer));
         let parts = rows.iter().map(|row| row.price_id.clone().into_bytes());
         self.database.insert_prices(&token("prices", parts), &rows).await?;
-        self.known_prices.extend(fresh);
+        self.shelf.keep(rows);
         Ok(())
     }
 

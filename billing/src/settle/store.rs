@@ -182,13 +182,14 @@ impl Store {
         trace.evidence.insert(at, Held { position, record, evidence: Some(evidence) });
     }
 
-    /// Takes an entry that stands in the ledger.
+    /// Takes an entry that stands in the ledger. One of a trace that is not in memory is left out: what stands for that
+    /// is read as a whole when it comes back.
     pub fn stand(&mut self, entry: Arc<Entry>) {
         let key = TraceKey { realm: entry.facts.realm.clone(), trace: entry.facts.trace };
-        if let Some(trace) = self.hot.get_mut(&key)
-            && !trace.calls.contains(&entry.call)
-        {
-            trace.calls.push(entry.call);
+        match self.hot.get_mut(&key) {
+            Some(trace) if !trace.calls.contains(&entry.call) => trace.calls.push(entry.call),
+            None if !self.standing.contains_key(&entry.call) => return,
+            _ => {}
         }
         self.standing.entry(entry.call).or_default().add(entry);
     }
@@ -465,4 +466,4 @@ fn tied_traces<'o>(link: LinkKey, occurrences: &'o [Occurrence], key: &TraceKey)
 }
 
 /// Wider than the slack by which resolution compares clocks, so that no pair it would make is left out of its set.
-const PAIR_SLACK_NANOS: i64 = 1_000_000_000;
+pub(super) const PAIR_SLACK_NANOS: i64 = 1_000_000_000;

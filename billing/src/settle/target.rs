@@ -1,9 +1,13 @@
 //! What should stand for a call: its facts and, rated by the price of its day, its quantities.
 
 use domain::ledger::{Facts, Quantities, State};
-use domain::price::{Context, PriceIndex, Unpriced};
+use domain::plan::{Charged, Plan};
+use domain::price::{Context, PriceIndex, RateCard, UnitClass, Unpriced};
 use domain::rate;
 use domain::resolve::{Metering, ResolvedCall};
+use domain::usage::Usage;
+
+use crate::plans::PlanShelf;
 
 /// What should stand for a call, and why it has no price if it has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +34,19 @@ pub fn split_price_id(price_id: &str) -> (&str, Option<u64>) {
     }
 }
 
-/// The target of a call.
-pub fn target(call: &ResolvedCall, prices: &mut PriceIndex, currency: &str) -> Target {
+/// The target of a call. A call that stands with a price keeps it (`standing`) while what the price was chosen by is
+/// unchanged, and its plan while its payer is: what was learnt since is for `reprice`, which is asked for, and no side
+/// effect of late evidence.
+pub fn target(
+    call: &ResolvedCall,
+    prices: &mut PriceIndex,
+    plans: &PlanShelf,
+    standing: Option<&Pinned<'_>>,
+    currency: &str,
+) -> Target {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let dimensions = &call.dimensions;
-    let mut facts = Facts {
+    let facts = Facts {
         state: State::Unmetered,
         tenant: text(&dimensions.tenant),
         tenant_source: call.tenant_source.name().into(),
@@ -55,22 +67,46 @@ pub fn target(call: &ResolvedCall, prices: &mut PriceIndex, currency: &str) -> T
         rule: call.rule.name().into(),
         currency: currency.into(),
         price_id: String::new(),
+        plan_id: String::new(),
         trace: call.winner.trace,
         span: call.winner.span,
         response_id: text(&call.response_id),
     };
-    if call.metering == Metering::Unmetered {
+    let metered = (call.metering != Metering::Unmetered).then_some(&call.usage);
+    rated_target(facts, metered, call.metering, prices, plans, standing)
+}
+
+/// What should stand for a call of these facts and this usage, rated by the price of its time. `facts` come without
+/// state and price.
+pub fn rated_target(
+    mut facts: Facts,
+    usage: Option<&Usage>,
+    metering: Metering,
+    prices: &mut PriceIndex,
+    plans: &PlanShelf,
+    standing: Option<&Pinned<'_>>,
+) -> Target {
+    let Some(usage) = usage else {
         let quantities = Quantities { calls: 1, ..Quantities::default() };
         return Target { facts, quantities, unpriced: None };
-    }
-    let mut quantities = Quantities::of_usage(&call.usage);
-    let unpriced = match rated(call, prices) {
-        Ok((price_id, rated)) => {
+    };
+    let mut quantities = Quantities::of_usage(usage);
+    let plan = plans.plan_for(&facts, standing.map(|pinned| pinned.facts));
+    let priced = rated(&facts, usage, prices, standing).and_then(|(price_id, rated)| {
+        let charged = plan.filter(|plan| !plan.is_pass_through()).map(|plan| charged(plan, &facts, &rated));
+        Ok((price_id, rated, charged.transpose()?))
+    });
+    let unpriced = match priced {
+        Ok((price_id, rated, charged)) => {
             facts.price_id = price_id;
-            facts.state = if call.metering == Metering::Partial { State::Partial } else { State::Billed };
+            facts.state = if metering == Metering::Partial { State::Partial } else { State::Billed };
             quantities.cost = rated.cost;
-            // Pass-through: the tenant is charged what the provider charges.
+            // Without a plan the tenant is charged what the provider charges.
             quantities.charge = rated.cost;
+            if let Some((plan_id, charged)) = charged {
+                facts.plan_id = plan_id;
+                (quantities.charge, quantities.unit_charges) = (charged.charge, charged.units);
+            }
             for line in rated.lines {
                 let unit = line.unit.name().to_string();
                 quantities.units.insert(unit.clone(), i64::try_from(line.quantity).unwrap_or(i64::MAX));
@@ -82,9 +118,11 @@ pub fn target(call: &ResolvedCall, prices: &mut PriceIndex, currency: &str) -> T
         }
         Err(unpriced) => {
             facts.state = State::Unpriced;
-            if let Ok(exact) = rate::exact_units(&call.usage, None) {
-                for (unit, quantity) in exact.units {
-                    quantities.units.insert(unit.name().into(), i64::try_from(quantity).unwrap_or(i64::MAX));
+            if let Ok(exact) = rate::exact_units(usage, None) {
+                let known = exact.units.iter().map(|(unit, quantity)| (unit.name().to_string(), *quantity));
+                // Units nobody knows are kept by their name: a price that is known one day must meet them.
+                for (unit, quantity) in known.chain(exact.unknown) {
+                    quantities.units.insert(unit, i64::try_from(quantity).unwrap_or(i64::MAX));
                 }
             }
             Some(unpriced)
@@ -93,22 +131,63 @@ pub fn target(call: &ResolvedCall, prices: &mut PriceIndex, currency: &str) -> T
     Target { facts, quantities, unpriced }
 }
 
-fn rated(call: &ResolvedCall, prices: &mut PriceIndex) -> Result<(String, rate::Rated), Unpriced> {
-    let context =
-        Context { service_tier: call.service_tier.as_deref(), region: call.region.as_deref(), batch: false };
-    let provider = call.provider.as_deref().unwrap_or_default();
-    let named = |model: &Option<String>| model.clone().filter(|model| !model.is_empty());
-    let models = [named(&call.model), named(&call.request_model)];
+/// What a rated call is charged by a plan, under the plan's id.
+fn charged(plan: &Plan, facts: &Facts, rated: &rate::Rated) -> Result<(String, Charged), Unpriced> {
+    let lines: Vec<_> = rated.lines.iter().map(|line| (line.unit, line.quantity, line.cost)).collect();
+    let beyond = rated.lines.first().map_or((UnitClass::Input, 0), |line| (line.unit, line.quantity));
+    let charged =
+        plan.charge(facts, &lines).ok_or(Unpriced::OutOfRange { unit: beyond.0, quantity: beyond.1 })?;
+    Ok((plan.id(), charged))
+}
+
+/// The price that stands for a call, and what it was chosen by.
+#[derive(Debug, Clone, Copy)]
+pub struct Pinned<'s> {
+    /// What stands.
+    pub facts: &'s Facts,
+    /// The card it was rated with.
+    pub card: &'s RateCard,
+}
+
+impl Pinned<'_> {
+    /// Whether a call of these facts is still one that the card was chosen for.
+    fn holds(&self, facts: &Facts) -> bool {
+        chosen_by(self.facts) == chosen_by(facts) && self.card.holds_at(facts.occurred_at)
+    }
+}
+
+/// What of a call's facts chooses its price, besides the time.
+fn chosen_by(facts: &Facts) -> [&str; 5] {
+    [&facts.provider, &facts.model, &facts.request_model, &facts.service_tier, &facts.region]
+}
+
+fn rated(
+    facts: &Facts,
+    usage: &Usage,
+    prices: &mut PriceIndex,
+    standing: Option<&Pinned<'_>>,
+) -> Result<(String, rate::Rated), Unpriced> {
+    let with = |card: &RateCard| {
+        let rated = rate::rate(usage, card)?;
+        Ok((tiered_price_id(&card.price_id.to_string(), rated.tier), rated))
+    };
+    if let Some(pinned) = standing.filter(|pinned| pinned.holds(facts))
+        && let Ok(rated) = with(pinned.card)
+    {
+        return Ok(rated);
+    }
+    let context = Context {
+        service_tier: Some(facts.service_tier.as_str()).filter(|tier| !tier.is_empty()),
+        region: Some(facts.region.as_str()).filter(|region| !region.is_empty()),
+        batch: false,
+    };
     let mut refused = None;
     // The model that answered has the price; where the book does not know its name (a dated alias), the one asked for.
-    for model in models.into_iter().flatten() {
-        match prices.find(provider, &model, call.occurred_at, &context) {
-            Ok(found) => {
-                let rated = rate::rate(&call.usage, found.card)?;
-                return Ok((tiered_price_id(&found.card.price_id.to_string(), rated.tier), rated));
-            }
+    for model in [&facts.model, &facts.request_model].into_iter().filter(|model| !model.is_empty()) {
+        match prices.find(&facts.provider, model, facts.occurred_at, &context) {
+            Ok(found) => return with(found.card),
             Err(unpriced) => refused = refused.or(Some(unpriced)),
         }
     }
-    Err(refused.unwrap_or_else(|| Unpriced::ModelUnstated { provider: provider.to_string() }))
+    Err(refused.unwrap_or_else(|| Unpriced::ModelUnstated { provider: facts.provider.clone() }))
 }

@@ -3,17 +3,19 @@
 //! A check is named after the invariant it holds the ledger to. A finding says which row and what it should say; an
 //! empty list of findings is the promise kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::identity::CallId;
-use domain::ledger::{Entry, Quantities, State};
+use domain::ledger::{Entry, EntryType, Quantities, State};
 use domain::money::Cost;
 use domain::price::{RateCard, UnitClass};
 use domain::time::BillingPeriod;
-use schemas::rows::month_of;
+use schemas::rows::{PeriodRow, month_of};
 use schemas::{Database, DatabaseError};
 
 use crate::invoice::{self, DraftError};
+use crate::period::{self, Manifest};
+use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
 
@@ -47,29 +49,38 @@ pub enum VerifyError {
     /// The database failed.
     #[error("the ledger cannot be read")]
     Database(#[from] DatabaseError),
+    /// The plans that entries name cannot be read.
+    #[error("the plans cannot be read")]
+    Plans(#[from] PlanShelfError),
+}
+
+/// What entries were rated and charged by.
+struct Known {
+    cards: HashMap<String, RateCard>,
+    plans: PlanShelf,
 }
 
 /// Verifies one month, or the whole ledger.
 pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result<Verification, VerifyError> {
     let mut verification = Verification::default();
     let cards = cards(database, &mut verification).await?;
-    let months: Vec<BillingPeriod> = match month {
-        Some(month) => vec![month],
-        None => database.months().await?.into_iter().map(month_of).collect(),
-    };
-    let mut calls: HashMap<CallId, Quantities> = HashMap::new();
-    for month in months {
-        verification.months += 1;
-        for entry in database.entries_of_period(month).await? {
-            verification.entries += 1;
-            check_entry(&entry, &cards, &mut verification.findings);
-            calls.entry(entry.call).or_default().add(&entry.quantities);
+    let plans = PlanShelf::of(database).await?;
+    let known = Known { cards, plans };
+    let closed: BTreeMap<BillingPeriod, PeriodRow> =
+        database.closed_months().await?.into_iter().map(|row| (month_of(row.period), row)).collect();
+    let months: BTreeSet<BillingPeriod> = match month {
+        Some(month) => BTreeSet::from([month]),
+        // A closed month whose entries are all gone is one to look at too.
+        None => {
+            let with_entries = database.months().await?.into_iter().map(month_of);
+            with_entries.chain(closed.keys().copied()).collect()
         }
+    };
+    for month in months {
+        check_month(database, month, closed.get(&month), &known, &mut verification).await?;
     }
-    verification.calls = calls.len() as u64;
-    // A call corrected after its month closed has entries in two months; only all of them add up.
+    check_calls(database, month, &mut verification).await?;
     if month.is_none() {
-        check_calls(&calls, &mut verification.findings);
         check_balance(database, &mut verification).await?;
         for compared in database.rollup_comparisons().await? {
             if compared.left != compared.right {
@@ -79,8 +90,59 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
             }
         }
     }
-    check_closed(database, month, &mut verification.findings).await?;
     Ok(verification)
+}
+
+/// Verifies a month that is about to be closed: its entries and the calls they belong to.
+pub(crate) async fn verify_open(
+    database: &Database,
+    month: BillingPeriod,
+) -> Result<Verification, VerifyError> {
+    let mut verification = Verification::default();
+    let cards = cards(database, &mut verification).await?;
+    let known = Known { cards, plans: PlanShelf::of(database).await? };
+    check_month(database, month, None, &known, &mut verification).await?;
+    check_calls(database, Some(month), &mut verification).await?;
+    Ok(verification)
+}
+
+/// Every entry of a month, one at a time; where it is closed, that they are those it was closed with, and its invoices.
+async fn check_month(
+    database: &Database,
+    month: BillingPeriod,
+    closed: Option<&PeriodRow>,
+    known: &Known,
+    verification: &mut Verification,
+) -> Result<(), VerifyError> {
+    verification.months += 1;
+    let mut manifest = Manifest::default();
+    let mut late = Vec::new();
+    let findings = &mut verification.findings;
+    database
+        .each_entry(month, |entry, posted_at| {
+            check_entry(&entry, known, findings);
+            manifest.add(&entry);
+            if closed.is_some_and(|closed| posted_at > closed.closed_at) {
+                late.push(entry.id);
+            }
+        })
+        .await?;
+    verification.entries += manifest.entries();
+    let Some(closed) = closed else { return Ok(()) };
+    let mut found = |what: String| {
+        verification.findings.push(Finding { invariant: "I5 closed", what: format!("{month}: {what}") })
+    };
+    if let Some(difference) = manifest.differs(closed) {
+        found(difference);
+    }
+    for entry in late {
+        found(format!("entry {entry} was posted after the month was closed"));
+    }
+    if !closed.plans.is_empty() {
+        check_adjustments(database, month, &closed.plans, &mut verification.findings).await?;
+    }
+    check_invoices(database, month, &mut verification.findings).await?;
+    Ok(())
 }
 
 async fn cards(
@@ -107,7 +169,7 @@ async fn cards(
 }
 
 /// Recomputes one entry: units from tokens, costs from units and prices, the total from its parts.
-fn check_entry(entry: &Entry, cards: &HashMap<String, RateCard>, findings: &mut Vec<Finding>) {
+fn check_entry(entry: &Entry, known: &Known, findings: &mut Vec<Finding>) {
     let (facts, quantities) = (&entry.facts, &entry.quantities);
     let mut found = |invariant, what: String| {
         findings.push(Finding { invariant, what: format!("entry {}: {what}", entry.id) })
@@ -117,12 +179,15 @@ fn check_entry(entry: &Entry, cards: &HashMap<String, RateCard>, findings: &mut 
     if parts != quantities.cost {
         found("I6 one number", format!("its units cost {parts}, it says {}", quantities.cost));
     }
-    if quantities.charge != quantities.cost {
-        found(
-            "I6 one number",
-            format!("it charges {}, pass-through is {}", quantities.charge, quantities.cost),
-        );
+    if matches!(entry.entry_type, EntryType::Adjustment | EntryType::Credit) {
+        // Of a tenant and a month, and of no call: money and nothing else.
+        let besides = Quantities { charge: quantities.charge, ..Quantities::default() };
+        if *quantities != besides {
+            found("I6 one number", "it is an adjustment and states usage or cost".into());
+        }
+        return;
     }
+    check_charge(entry, &known.plans, &mut found);
     let free = matches!(facts.state, State::Unmetered | State::Unpriced);
     if free && (!quantities.cost.is_zero() || !facts.price_id.is_empty()) {
         found("I9 visible", format!("it is {} and costs {}", facts.state.name(), quantities.cost));
@@ -134,7 +199,7 @@ fn check_entry(entry: &Entry, cards: &HashMap<String, RateCard>, findings: &mut 
         return;
     }
     let (card, tier) = split_price_id(&facts.price_id);
-    let Some(card) = cards.get(card) else {
+    let Some(card) = known.cards.get(card) else {
         return found(
             "I10 explainable",
             format!("its price {:?} is not in the table prices", facts.price_id),
@@ -155,22 +220,95 @@ fn check_entry(entry: &Entry, cards: &HashMap<String, RateCard>, findings: &mut 
     }
 }
 
-/// The entries of a call add up to the call once, or to nothing.
-fn check_calls(calls: &HashMap<CallId, Quantities>, findings: &mut Vec<Finding>) {
-    for (call, net) in calls {
-        let once = match net.calls {
-            0 => net.is_zero(),
-            1 => net.tokens.iter().all(|count| *count >= 0) && net.cost >= Cost::ZERO,
-            _ => false,
-        };
-        if !once {
-            let what = format!(
-                "call {call} adds up to {} calls, {:?} tokens, cost {}",
-                net.calls, net.tokens, net.cost
-            );
-            findings.push(Finding { invariant: "I3 call", what });
+/// Recomputes what an entry is charged: its cost, or what its plan makes of it, line by line.
+fn check_charge(entry: &Entry, plans: &PlanShelf, found: &mut impl FnMut(&'static str, String)) {
+    let (facts, quantities) = (&entry.facts, &entry.quantities);
+    if facts.plan_id.is_empty() {
+        if quantities.charge != quantities.cost || !quantities.unit_charges.is_empty() {
+            let what = format!("it charges {}, pass-through is {}", quantities.charge, quantities.cost);
+            found("I6 one number", what);
+        }
+        return;
+    }
+    let parts: Cost = quantities.unit_charges.values().copied().sum();
+    if parts != quantities.charge {
+        found("I6 one number", format!("its units are charged {parts}, it says {}", quantities.charge));
+    }
+    let Some(plan) = plans.plan(&facts.plan_id) else {
+        return found("I10 explainable", format!("its plan {} is in no plan file", facts.plan_id));
+    };
+    for (name, quantity) in &quantities.units {
+        let Some(unit) = UnitClass::named(name) else { continue };
+        let cost = quantities.unit_costs.get(name).copied().unwrap_or_default();
+        let magnitude = if *quantity < 0 { -cost } else { cost };
+        let charged = plan.charge(facts, &[(unit, quantity.unsigned_abs(), magnitude)]);
+        let expected = charged.map(|charged| if *quantity < 0 { -charged.charge } else { charged.charge });
+        let stated = quantities.unit_charges.get(name).copied().unwrap_or_default();
+        // A refinement is the difference of two charges, each rounded.
+        let slack = i128::from(quantities.calls == 0);
+        if expected.is_none_or(|expected| (expected - stated).picos().abs() > slack) {
+            found("I8 decimal", format!("{quantity} {name} that cost {cost} are charged {stated}"));
         }
     }
+}
+
+/// A closed month was adjusted by what the plans of its close make of its usage. Which credits were left depends on the
+/// order in which months were closed; of those it is checked that none was used beyond its amount.
+async fn check_adjustments(
+    database: &Database,
+    month: BillingPeriod,
+    plans: &str,
+    findings: &mut Vec<Finding>,
+) -> Result<(), VerifyError> {
+    let plans = PlanShelf::at(database, Some(plans)).await?;
+    let mut found = |what: String| {
+        findings.push(Finding { invariant: "I6 one number", what: format!("{month}: {what}") })
+    };
+    let mut posted: BTreeMap<(String, String, String), Cost> = BTreeMap::new();
+    for sum in database.adjustment_sums(month).await?.into_iter().filter(|sum| sum.kind != "credit") {
+        *posted.entry((sum.tenant, sum.kind, sum.name)).or_default() += sum.charge;
+    }
+    for (tenant, due) in period::due(database, &plans, month).await? {
+        for due in due.into_iter().filter(|due| due.kind != "credit") {
+            let key = (tenant.clone(), due.kind.to_string(), due.name.clone());
+            let stands = posted.remove(&key).unwrap_or_default();
+            if stands != due.amount {
+                found(format!("{} of {tenant:?} comes to {}, {stands} was posted", due.name, due.amount));
+            }
+        }
+    }
+    for ((tenant, _, name), amount) in posted {
+        found(format!("{name} of {tenant:?} of {amount} was posted, and nothing says why"));
+    }
+    for used in database.credits_used(None).await? {
+        let granted = plans
+            .in_force
+            .credits
+            .iter()
+            .find(|grant| (&grant.tenant, &grant.name) == (&used.tenant, &used.name));
+        if granted.is_some_and(|grant| -used.charge > grant.amount) {
+            found(format!("credit {} of {:?} was used beyond its amount", used.name, used.tenant));
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a call add up to the call once, or to nothing. A call corrected after its month closed has entries in
+/// several; all of them are added up.
+async fn check_calls(
+    database: &Database,
+    month: Option<BillingPeriod>,
+    verification: &mut Verification,
+) -> Result<(), VerifyError> {
+    let (odd, looked_at) = database.odd_calls(month).await?;
+    verification.calls = looked_at;
+    for net in odd {
+        let call = CallId::from_bytes(net.call_id).map(|call| call.to_string()).unwrap_or_default();
+        let what =
+            format!("call {call} adds up to {} calls, {} tokens, cost {}", net.calls, net.tokens, net.cost);
+        verification.findings.push(Finding { invariant: "I3 call", what });
+    }
+    Ok(())
 }
 
 /// Every span seen came to something, and the calls among them are the ledger's.
@@ -188,37 +326,24 @@ async fn check_balance(database: &Database, verification: &mut Verification) -> 
     Ok(())
 }
 
-/// Closed months are as they were closed, and their invoices add up to their entries.
-async fn check_closed(
+/// The invoices of a closed month add up to its entries.
+async fn check_invoices(
     database: &Database,
-    month: Option<BillingPeriod>,
+    month: BillingPeriod,
     findings: &mut Vec<Finding>,
 ) -> Result<(), DatabaseError> {
-    for closed in database.closed_sums().await? {
-        let period = month_of(closed.period);
-        if month.is_some_and(|month| month != period) {
-            continue;
+    let drafts = match invoice::Draft::of(database, month).await {
+        Ok(drafts) => drafts,
+        Err(DraftError::Database(error)) => return Err(error),
+        Err(error) => {
+            findings.push(Finding { invariant: "I6 one number", what: format!("{month}: {error}") });
+            return Ok(());
         }
-        if closed.entries_then != closed.entries_now || closed.charge_then != closed.charge_now {
-            let what = format!(
-                "{period} was closed with {} entries of {}, it has {} of {}",
-                closed.entries_then, closed.charge_then, closed.entries_now, closed.charge_now
-            );
+    };
+    for issued in invoice::issued(database, month).await? {
+        if !drafts.contains(&issued.draft) {
+            let what = format!("invoice {} is not what the entries of {month} add up to", issued.number);
             findings.push(Finding { invariant: "I5 closed", what });
-        }
-        let drafts = match invoice::Draft::of(database, period).await {
-            Ok(drafts) => drafts,
-            Err(DraftError::Database(error)) => return Err(error),
-            Err(error) => {
-                findings.push(Finding { invariant: "I6 one number", what: format!("{period}: {error}") });
-                continue;
-            }
-        };
-        for issued in invoice::issued(database, period).await? {
-            if !drafts.contains(&issued.draft) {
-                let what = format!("invoice {} is not what the entries of {period} add up to", issued.number);
-                findings.push(Finding { invariant: "I5 closed", what });
-            }
         }
     }
     Ok(())

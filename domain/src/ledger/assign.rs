@@ -1,5 +1,7 @@
 //! Which ledger call each resolved call is, and everything to post for a resolved set.
 //!
+//! First [`call_ids`], because what should stand for a call may depend on what stands for it; then [`assign`].
+//!
 //! Promises: no two calls of a set share an id; what stands for a call that is none any more is taken back; assigning
 //! again in answer to what was posted gives the same ids and posts nothing.
 
@@ -10,51 +12,50 @@ use super::entry::{Facts, Quantities};
 use crate::identity::CallId;
 use crate::resolve::{Resolution, ResolvedCall, SpanRef};
 
-/// The ledger's side of a resolved set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assignment {
-    /// The id of each call, in the order of [`Resolution::calls`].
-    pub ids: Vec<CallId>,
-    /// What makes the ledger say what was resolved; empty where it does.
-    pub entries: Posting,
-}
-
-/// Assigns the calls of a closed set. `targets` says what should stand for each of them, `standing` what stands for any
-/// call whose evidence may lie in the set, in the order of ids.
+/// What makes the ledger say what was resolved of a closed set; empty where it does. `ids` are those of its calls by
+/// [`call_ids`], `targets` what should stand for each of them, `standing` what stands for any call whose evidence may lie in
+/// the set, in the order of ids.
 pub fn assign(
     resolution: &Resolution,
+    ids: &[CallId],
     targets: &[(&Facts, &Quantities)],
     standing: &[(CallId, &Standing)],
     periods: &Periods,
-) -> Assignment {
-    let ids = call_ids(&resolution.calls, standing);
+) -> Posting {
     let nothing = Standing::default();
-    let mut entries = Posting::new();
-    for (&target, &id) in targets.iter().zip(&ids) {
-        let stands =
-            standing.binary_search_by_key(&id, |(known, _)| *known).map_or(&nothing, |at| standing[at].1);
-        entries.extend(difference(id, stands, Some(target), periods));
+    let mut posting = Posting::new();
+    for (&target, &id) in targets.iter().zip(ids) {
+        let stands = standing_of(id, standing).unwrap_or(&nothing);
+        posting.extend(difference(id, stands, Some(target), periods));
     }
     let kept: BTreeSet<CallId> = ids.iter().copied().collect();
     let seen: BTreeSet<SpanRef> = resolution.outcomes.iter().map(|outcome| outcome.span).collect();
     for &(id, stands) in standing.iter().filter(|(id, _)| !kept.contains(id)) {
         // It turned out to be part of another call, or none. Only where its evidence is here to say so.
         if stands.history().any(|facts| seen.contains(&span_of(facts))) {
-            entries.extend(difference(id, stands, None, periods));
+            posting.extend(difference(id, stands, None, periods));
         }
     }
-    Assignment { ids, entries }
+    posting
 }
 
+/// What stands for one call, of what stands in the order of ids.
+pub fn standing_of<'s>(id: CallId, standing: &[(CallId, &'s Standing)]) -> Option<&'s Standing> {
+    standing.binary_search_by_key(&id, |(known, _)| *known).ok().map(|at| standing[at].1)
+}
+
+/// The ledger's id of each call of a closed set. `standing` is what stands for any call whose evidence may lie in the set,
+/// in the order of ids.
+///
 /// A call keeps the smallest of the ids that stand for it, before those that once stood for it and were taken back, so
 /// that what was split stays split. One that never stood gets the id of its response, else of its winning span.
-fn call_ids(calls: &[ResolvedCall], standing: &[(CallId, &Standing)]) -> Vec<CallId> {
+pub fn call_ids(calls: &[ResolvedCall], standing: &[(CallId, &Standing)]) -> Vec<CallId> {
     let mut ids: Vec<Option<CallId>> = vec![None; calls.len()];
     let mut taken: BTreeSet<CallId> = BTreeSet::new();
     for once in [false, true] {
         for (call, id) in calls.iter().zip(&mut ids).filter(|(_, id)| id.is_none()) {
             let of_call = |stands: &Standing| match once {
-                false => stands.facts().any(|facts| is_of(facts, call)),
+                false => stands.facts().into_iter().any(|facts| is_of(facts, call)),
                 true => stands.history().any(|facts| is_of(facts, call)),
             };
             *id = standing

@@ -42,14 +42,33 @@ impl Standing {
         self.entries.iter().map(|entry| entry.quantities.calls).sum()
     }
 
-    /// The facts of what stands and is not reversed.
-    pub fn facts(&self) -> impl Iterator<Item = &Facts> {
-        self.nets().into_iter().filter(|net| !net.quantities.is_zero()).map(|net| net.facts)
-    }
-
     /// The facts of every entry ever posted for the call, reversed or not.
     pub fn history(&self) -> impl Iterator<Item = &Facts> {
         self.entries.iter().map(|entry| &entry.facts)
+    }
+
+    /// The facts of what stands and is not reversed.
+    pub fn facts(&self) -> Vec<&Facts> {
+        match self.entries.as_slice() {
+            [] => Vec::new(),
+            [one] => vec![&one.facts],
+            _ => {
+                let standing = self.nets().into_iter().filter(|net| !net.quantities.is_zero());
+                standing.map(|net| net.facts).collect()
+            }
+        }
+    }
+
+    /// What stands for the call, where it is one call with one set of facts.
+    pub fn net(&self) -> Option<(&Facts, Quantities)> {
+        let mut nets = self.nets().into_iter().filter(|net| !net.quantities.is_zero());
+        let net = nets.next().filter(|net| net.quantities.calls == 1)?;
+        nets.next().is_none().then_some((net.facts, net.quantities))
+    }
+
+    /// The month in which facts were billed first.
+    pub fn month(&self, facts: &Facts) -> Option<BillingPeriod> {
+        self.nets().into_iter().find(|net| net.facts == facts).map(|net| net.period)
     }
 
     /// The sums by facts, in the order of the facts.
@@ -117,6 +136,17 @@ pub fn difference(
     target: Option<(&Facts, &Quantities)>,
     periods: &Periods,
 ) -> Posting {
+    difference_as([EntryType::Usage, EntryType::Correction], call, standing, target, periods)
+}
+
+/// The same for entries that are of no call: the first type is that of a first posting, the second of its changes.
+pub fn difference_as(
+    [posted, changed]: [EntryType; 2],
+    call: CallId,
+    standing: &Standing,
+    target: Option<(&Facts, &Quantities)>,
+    periods: &Periods,
+) -> Posting {
     let seen: Vec<EntryId> = standing.entries.iter().map(|entry| entry.id).collect();
     let mut posting = Vec::new();
     let (mut reversed, mut refined) = (None, None);
@@ -130,7 +160,7 @@ pub fn difference(
         } else if !net.quantities.is_zero() {
             reversed = Some(net.first);
             posting.push(Entry::new(
-                EntryType::Correction,
+                changed,
                 call,
                 periods.billed_in(net.period),
                 net.facts.clone(),
@@ -143,7 +173,7 @@ pub fn difference(
     if let (Some((facts, _)), Some(rest)) = (target, missing)
         && !rest.is_zero()
     {
-        let entry_type = if standing.is_empty() { EntryType::Usage } else { EntryType::Correction };
+        let entry_type = if standing.is_empty() { posted } else { changed };
         let period = periods.billed_in(BillingPeriod::containing(facts.occurred_at));
         posting.push(Entry::new(entry_type, call, period, facts.clone(), rest, reversed.or(refined), &seen));
     }

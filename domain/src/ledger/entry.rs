@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::identity::{CallId, EntryId, IdHasher, Realm, SpanId, TraceId};
 use crate::money::Cost;
+use crate::price::UnitClass;
 use crate::time::{BillingPeriod, EventTime};
 use crate::usage::{TokenClass, Usage};
 
@@ -115,6 +116,8 @@ pub struct Facts {
     pub currency: String,
     /// The rate card used.
     pub price_id: String,
+    /// The plan that made a charge of the cost; empty where it is passed through.
+    pub plan_id: String,
     /// The winning span's trace.
     pub trace: TraceId,
     /// The winning span.
@@ -134,6 +137,8 @@ pub struct Quantities {
     pub units: BTreeMap<String, i64>,
     /// Exact unit class to cost; sums to `cost`.
     pub unit_costs: BTreeMap<String, Cost>,
+    /// Exact unit class to charge, where a plan makes it another than the cost; sums to `charge`.
+    pub unit_charges: BTreeMap<String, Cost>,
     /// What the provider charges.
     pub cost: Cost,
     /// What the tenant is charged.
@@ -151,10 +156,62 @@ impl Quantities {
         TokenClass::Reasoning,
     ];
 
+    /// The unit classes whose wholes are token classes.
+    const COLUMNS: [UnitClass; 8] = [
+        UnitClass::Input,
+        UnitClass::CacheRead,
+        UnitClass::CacheWrite5m,
+        UnitClass::CacheWrite1h,
+        UnitClass::Output,
+        UnitClass::Reasoning,
+        UnitClass::AudioInput,
+        UnitClass::AudioOutput,
+    ];
+
     /// One call's tokens, without units or money. `usage` has passed [`Usage::check`], so each count fits.
     pub fn of_usage(usage: &Usage) -> Self {
         let tokens = Self::CLASSES.map(|class| i64::try_from(usage.count(class)).unwrap_or(i64::MAX));
         Self { calls: 1, tokens, ..Self::default() }
+    }
+
+    /// The usage that these quantities were rated from, as far as a price can depend on it, so that another price can
+    /// be put to it. `None` where the ledger does not hold it: something is negative, or tokens stand without the exact
+    /// classes they fall in (a usage that contradicts itself is recorded so).
+    pub fn usage(&self) -> Option<Usage> {
+        if self.tokens != [0; 6] && self.units.is_empty() {
+            return None;
+        }
+        let mut usage = Usage::default();
+        for (class, count) in Self::CLASSES.into_iter().zip(self.tokens) {
+            let count = u64::try_from(count).ok()?;
+            usage.set(class, (count > 0).then_some(count));
+        }
+        let mut exact: Vec<(UnitClass, u64)> = Vec::new();
+        for (name, quantity) in &self.units {
+            let quantity = u64::try_from(*quantity).ok()?;
+            match UnitClass::named(name) {
+                Some(class) => exact.push((class, quantity)),
+                None => drop(usage.units.insert(name.clone(), quantity)),
+            }
+        }
+        let whole = |class: UnitClass| -> u64 {
+            let within = |part: &UnitClass| class == *part || class.is_ancestor_of(*part);
+            exact.iter().filter(|(part, _)| within(part)).map(|(_, quantity)| quantity).sum()
+        };
+        for (class, unit) in [
+            (TokenClass::AudioInput, UnitClass::AudioInput),
+            (TokenClass::AudioOutput, UnitClass::AudioOutput),
+        ] {
+            usage.set(class, Some(whole(unit)).filter(|count| *count > 0));
+        }
+        for (class, _) in &exact {
+            // Those with a column or a token class of their own are stated above; the request itself never is.
+            let stated = Self::COLUMNS.contains(class) || *class == UnitClass::Requests;
+            if !stated {
+                usage.units.insert(class.name().to_string(), whole(*class));
+            }
+        }
+        Some(usage)
     }
 
     /// Whether it adds nothing to any sum.
@@ -177,6 +234,10 @@ impl Quantities {
             *self.unit_costs.entry(unit.clone()).or_default() += *cost;
         }
         self.unit_costs.retain(|_, cost| !cost.is_zero());
+        for (unit, charge) in &other.unit_charges {
+            *self.unit_charges.entry(unit.clone()).or_default() += *charge;
+        }
+        self.unit_charges.retain(|_, charge| !charge.is_zero());
         self.cost += other.cost;
         self.charge += other.charge;
     }
@@ -188,6 +249,7 @@ impl Quantities {
             tokens: self.tokens.map(|count| -count),
             units: self.units.iter().map(|(unit, quantity)| (unit.clone(), -quantity)).collect(),
             unit_costs: self.unit_costs.iter().map(|(unit, cost)| (unit.clone(), -*cost)).collect(),
+            unit_charges: self.unit_charges.iter().map(|(unit, charge)| (unit.clone(), -*charge)).collect(),
             cost: -self.cost,
             charge: -self.charge,
         }
@@ -238,6 +300,19 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// A hash of everything the row says but when it was posted: a leaf of its month's tree.
+    pub fn content_hash(&self) -> [u8; 32] {
+        let mut hasher = IdHasher::new("entry content");
+        hasher.part(&self.id.bytes()).part(&self.call.bytes());
+        hasher.part(self.entry_type.name().as_bytes()).part(self.period.to_string().as_bytes());
+        hasher.part(&self.reverses.map_or([0; 16], |id| id.bytes()));
+        hash_facts(&mut hasher, &self.facts);
+        hash_quantities(&mut hasher, &self.quantities);
+        hasher.finish_whole()
+    }
+}
+
 fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
     // Taken apart in full, so that a new fact cannot be forgotten here.
     let Facts {
@@ -261,6 +336,7 @@ fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
         rule,
         currency,
         price_id,
+        plan_id,
         trace,
         span,
         response_id,
@@ -290,10 +366,14 @@ fn hash_facts(hasher: &mut IdHasher, facts: &Facts) {
         hasher.part(text.as_bytes());
     }
     hasher.part(&occurred_at.nanos().to_le_bytes()).part(&trace.bytes()).part(&span.bytes());
+    // Added later: what has none is named as it was before.
+    if !plan_id.is_empty() {
+        hasher.part(b"plan").part(plan_id.as_bytes());
+    }
 }
 
 fn hash_quantities(hasher: &mut IdHasher, quantities: &Quantities) {
-    let Quantities { calls, tokens, units, unit_costs, cost, charge } = quantities;
+    let Quantities { calls, tokens, units, unit_costs, unit_charges, cost, charge } = quantities;
     hasher.part(&calls.to_le_bytes());
     for count in tokens {
         hasher.part(&count.to_le_bytes());
@@ -307,4 +387,59 @@ fn hash_quantities(hasher: &mut IdHasher, quantities: &Quantities) {
         hasher.part(unit.as_bytes()).part(cost.to_string().as_bytes());
     }
     hasher.part(cost.to_string().as_bytes()).part(charge.to_string().as_bytes());
+    for (unit, charge) in unit_charges {
+        hasher.part(unit.as_bytes()).part(charge.to_string().as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rate::exact_units;
+
+    proptest! {
+        /// What a posted call used can be rated again: the exact classes that come out are those that went in.
+        #[test]
+        fn quantities_hold_the_usage_they_were_made_of(
+            input in 0..10_000_u64, output in 0..10_000_u64, parts in prop::collection::vec(0..100_u64, 6), searches in 0..5_u64,
+        ) {
+            let share = |whole: u64, percent: u64| whole * percent / 100;
+            let read = share(input, parts[0]);
+            let write = share(input - read, parts[1]);
+            let usage = Usage::default()
+                .with(TokenClass::Input, input)
+                .with(TokenClass::CacheRead, read)
+                .with(TokenClass::CacheWrite, write)
+                .with(TokenClass::CacheWrite1h, share(write, parts[2]))
+                .with(TokenClass::AudioInput, share(input, parts[3]))
+                .with(TokenClass::Output, output)
+                .with(TokenClass::Reasoning, share(output, parts[4]))
+                .with(TokenClass::AudioOutput, share(output, parts[5]));
+            let mut usage = usage;
+            usage.units.insert("web_searches".into(), searches);
+            usage.units.insert("somersaults".into(), searches);
+            // Parts that overlap where no class is both contradict each other; such a usage is posted without units.
+            let Ok(exact) = exact_units(&usage, None) else { return Ok(()) };
+            let mut quantities = Quantities::of_usage(&usage);
+            let known = exact.units.iter().map(|(unit, quantity)| (unit.name().to_string(), *quantity));
+            quantities.units =
+                known.chain(exact.unknown.clone()).map(|(name, quantity)| (name, quantity as i64)).collect();
+            let again = quantities.usage();
+            if quantities.tokens != [0; 6] || !quantities.units.is_empty() {
+                let again = exact_units(&again.unwrap(), None).unwrap();
+                prop_assert_eq!((again.units, again.unknown), (exact.units, exact.unknown));
+            }
+        }
+    }
+
+    #[test]
+    fn quantities_that_do_not_hold_their_usage_say_so() {
+        let mut quantities = Quantities { tokens: [5, 0, 0, 0, 0, 0], ..Quantities::default() };
+        assert_eq!(quantities.usage(), None);
+        quantities.units.insert("input".into(), 5);
+        assert_eq!(quantities.usage().unwrap().get(TokenClass::Input), Some(5));
+        assert_eq!(quantities.negated().usage(), None);
+    }
 }

@@ -7,7 +7,9 @@
 mod assign;
 mod difference;
 mod entry;
+mod merkle;
 
-pub use assign::{Assignment, assign};
-pub use difference::{Periods, Posting, Standing, difference};
+pub use assign::{assign, call_ids, standing_of};
+pub use difference::{Periods, Posting, Standing, difference, difference_as};
 pub use entry::{Entry, EntryType, Facts, Quantities, State};
+pub use merkle::MerkleTree;

@@ -20,7 +20,16 @@ use crate::time::EventTime;
 #[derive(Debug, Clone)]
 pub struct PriceBook {
     version: PriceBookVersion,
-    providers: Vec<ProviderPrices>,
+    layers: Vec<Layer>,
+}
+
+/// Price lists of one origin.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// What people call the origin: `own`, `imported`, `bundled`.
+    pub name: String,
+    /// The price lists, in order of precedence.
+    pub providers: Vec<ProviderPrices>,
 }
 
 /// One provider's price list.
@@ -60,28 +69,22 @@ pub enum BookError {
 /// Where in the book a provider and a model name lead.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
+    layer: usize,
     provider: usize,
     model: usize,
     rule: Arc<MatchRule>,
 }
 
 impl PriceBook {
-    /// Binds price lists to a book, in order of precedence.
+    /// Binds price lists to a book of one layer, in order of precedence.
     pub fn new(providers: Vec<ProviderPrices>) -> Result<Self, BookError> {
-        let mut ids = BTreeSet::new();
-        for provider in &providers {
-            if !ids.insert(&provider.id) {
-                return Err(BookError::ProviderTwice { provider: provider.id.clone() });
-            }
-            let mut models = BTreeSet::new();
-            if let Some(twice) = provider.models.iter().find(|prices| !models.insert(prices.model())) {
-                return Err(BookError::ModelTwice {
-                    provider: provider.id.clone(),
-                    model: twice.model().into(),
-                });
-            }
-        }
-        Ok(Self { version: version(&providers), providers })
+        Self::layered(vec![Layer { name: "bundled".to_string(), providers }])
+    }
+
+    /// Binds layers to a book, in order of precedence.
+    pub fn layered(layers: Vec<Layer>) -> Result<Self, BookError> {
+        layers.iter().try_for_each(Layer::check)?;
+        Ok(Self { version: version(&layers), layers })
     }
 
     /// The hash of every rule and rate in the book.
@@ -89,14 +92,19 @@ impl PriceBook {
         self.version
     }
 
-    /// The price lists, in order of precedence.
-    pub fn providers(&self) -> &[ProviderPrices] {
-        &self.providers
+    /// The layers, in order of precedence.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The price lists of all layers, in order of precedence.
+    pub fn providers(&self) -> impl Iterator<Item = &ProviderPrices> + Clone {
+        self.layers.iter().flat_map(|layer| &layer.providers)
     }
 
     /// Every rate card, in the order of the book.
     pub fn cards(&self) -> impl Iterator<Item = &RateCard> {
-        self.providers.iter().flat_map(|provider| &provider.models).flat_map(ModelPrices::cards)
+        self.providers().flat_map(|provider| &provider.models).flat_map(ModelPrices::cards)
     }
 
     /// The card of this id. Looks at every card; for explanations, not for settlement.
@@ -114,23 +122,87 @@ impl PriceBook {
         at: EventTime,
         context: &Context<'_>,
     ) -> Result<Found<'_>, Unpriced> {
-        Ok(self.at(&self.place(provider, model)?, at, context))
+        self.first_at(&self.places(provider, model)?, at, context)
     }
 
-    /// The card at a place of this book.
-    pub(super) fn at(&self, place: &Place, at: EventTime, context: &Context<'_>) -> Found<'_> {
-        let prices = &self.providers[place.provider].models[place.model];
+    /// Whether any layer has prices for a model, at whatever time.
+    pub fn knows(&self, provider: &str, model: &str) -> bool {
+        self.places(provider, model).is_ok()
+    }
+
+    /// Where a provider's and a model's name lead, whatever the time: a place in each layer that knows them, at least
+    /// one. Where none does, the reason is that of the layer that came closest.
+    pub(super) fn places(&self, provider: &str, model: &str) -> Result<Vec<Place>, Unpriced> {
+        let mut places = Vec::new();
+        let mut refused: Option<Unpriced> = None;
+        for (at, layer) in self.layers.iter().enumerate() {
+            match layer.place(at, provider, model) {
+                Ok(place) => places.push(place),
+                Err(unpriced) => {
+                    let closer = matches!(unpriced, Unpriced::ModelUnknown { .. });
+                    if closer || !matches!(refused, Some(Unpriced::ModelUnknown { .. })) {
+                        refused = Some(unpriced);
+                    }
+                }
+            }
+        }
+        let unknown = || Unpriced::ProviderUnknown { provider: provider.to_string() };
+        if places.is_empty() { Err(refused.unwrap_or_else(unknown)) } else { Ok(places) }
+    }
+
+    /// The card at the first of the places that has one at this time.
+    pub(super) fn first_at(
+        &self,
+        places: &[Place],
+        at: EventTime,
+        context: &Context<'_>,
+    ) -> Result<Found<'_>, Unpriced> {
+        let found = places.iter().find_map(|place| self.at(place, at, context));
+        found.ok_or_else(|| {
+            let first = places.first().map(|place| &self.layers[place.layer].providers[place.provider]);
+            let model = places.first().zip(first).map(|(place, list)| list.models[place.model].model());
+            Unpriced::NotPricedThen {
+                provider: first.map(|list| list.id.clone()).unwrap_or_default(),
+                model: model.unwrap_or_default().to_string(),
+                at,
+            }
+        })
+    }
+
+    /// The card at a place of this book; `None` where its prices have a gap.
+    fn at(&self, place: &Place, at: EventTime, context: &Context<'_>) -> Option<Found<'_>> {
+        let layer = &self.layers[place.layer];
+        let prices = &layer.providers[place.provider].models[place.model];
         // Variants are the reseller's own: prices that are passed on are passed on at standard rates.
         let own = place.rule.resold_from.is_none();
-        let card = prices.card(at, |key, value| own && context.says(key, value));
+        let card = prices.card(at, |key, value| own && context.says(key, value))?;
         let unmet = |key: &str| !card.context.contains_key(key);
         let context_ignored = (context.is_batch() && unmet("processing"))
             || (context.has_special_tier() && unmet("service_tier"));
-        Found { card, rule: Arc::clone(&place.rule), context_ignored }
+        Some(Found { card, layer: &layer.name, rule: Arc::clone(&place.rule), context_ignored })
+    }
+}
+
+impl Layer {
+    fn check(&self) -> Result<(), BookError> {
+        let mut ids = BTreeSet::new();
+        for provider in &self.providers {
+            if !ids.insert(&provider.id) {
+                return Err(BookError::ProviderTwice { provider: provider.id.clone() });
+            }
+            let mut models = BTreeSet::new();
+            if let Some(twice) = provider.models.iter().find(|prices| !models.insert(prices.model())) {
+                return Err(BookError::ModelTwice {
+                    provider: provider.id.clone(),
+                    model: twice.model().into(),
+                });
+            }
+        }
+        Ok(())
     }
 
-    /// Where a provider's and a model's name lead, whatever the time.
-    pub(super) fn place(&self, provider: &str, model: &str) -> Result<Place, Unpriced> {
+    /// Where a provider's and a model's name lead in this layer, which is the book's `layer`th.
+    fn place(&self, layer: usize, provider: &str, model: &str) -> Result<Place, Unpriced> {
         let name = model.trim().to_lowercase();
         if name.is_empty() {
             return Err(Unpriced::ModelUnstated { provider: provider.to_string() });
@@ -164,7 +236,7 @@ impl PriceBook {
             name: name.to_string(),
             clause: prices.names().matching(name).unwrap_or(prices.names()).to_string(),
         };
-        Ok(Place { provider, model, rule: Arc::new(rule) })
+        Ok(Place { layer, provider, model, rule: Arc::new(rule) })
     }
 
     /// The price list of a provider: by the book's name, the well-known name, an alias; where it is not stated, the
@@ -235,8 +307,19 @@ fn with_date_spelled_out(name: &str) -> Cow<'_, str> {
     }
 }
 
-fn version(providers: &[ProviderPrices]) -> PriceBookVersion {
+fn version(layers: &[Layer]) -> PriceBookVersion {
     let mut hasher = IdHasher::new("price-book");
+    for (at, layer) in layers.iter().enumerate() {
+        // A book of one layer is named by its lists alone: what its origin is called changes no price.
+        if at > 0 {
+            hasher.part(b"layer");
+        }
+        hash_lists(&mut hasher, &layer.providers);
+    }
+    PriceBookVersion::of(&hasher)
+}
+
+fn hash_lists(hasher: &mut IdHasher, providers: &[ProviderPrices]) {
     let clause = |clause: &Option<Clause>| clause.as_ref().map(Clause::to_string).unwrap_or_default();
     for list in providers {
         hasher.part(b"provider").part(list.id.as_bytes());
@@ -254,5 +337,4 @@ fn version(providers: &[ProviderPrices]) -> PriceBookVersion {
             }
         }
     }
-    PriceBookVersion::of(&hasher)
 }

@@ -59,6 +59,17 @@ impl Clause {
         Self::Text(op, text.to_lowercase())
     }
 
+    /// A name and its dated snapshots: `gpt-4o`, `gpt-4o-2024-08-06`, `gpt-4o-20240806`. Not `gpt-4o-mini`.
+    pub fn snapshots(name: &str) -> Self {
+        let name = name.to_lowercase();
+        let dated = format!(r"^{}-20\d\d-?\d\d-?\d\d$", regex::escape(&name));
+        match Pattern::new(&dated) {
+            Ok(pattern) => Self::Any(vec![Self::text(TextOp::Equals, &name), Self::Pattern(pattern)]),
+            // A name too long for a pattern has no snapshots either.
+            Err(_) => Self::text(TextOp::Equals, &name),
+        }
+    }
+
     /// Whether `name`, in lower case, meets the clause.
     pub fn matches(&self, name: &str) -> bool {
         self.matching(name).is_some()
@@ -173,6 +184,11 @@ mod tests {
             (text(TextOp::Contains, ""), "", true),
             (Clause::Any(vec![]), "x", false),
             (Clause::All(vec![]), "x", true),
+            (Clause::snapshots("GPT-4o"), "gpt-4o", true),
+            (Clause::snapshots("gpt-4o"), "gpt-4o-2024-08-06", true),
+            (Clause::snapshots("gpt-4o"), "gpt-4o-20240806", true),
+            (Clause::snapshots("gpt-4o"), "gpt-4o-mini", false),
+            (Clause::snapshots("gpt-4.1"), "gpt-401", false),
             (pattern(r"^o[134]"), "o4-mini", true),
             (pattern(r"^gpt-5-\d{4}$"), "gpt-5-2025", true),
             (pattern(r"^gpt-5-\d{4}$"), "gpt-5-202", false),

@@ -21,6 +21,8 @@ pub struct Context<'a> {
 pub struct Found<'b> {
     /// The card.
     pub card: &'b RateCard,
+    /// The layer of the book that has it.
+    pub layer: &'b str,
     /// What led from the call's provider and model to the card's.
     pub rule: Arc<MatchRule>,
     /// Whether the call states a tier or batch for which this model has no rates of its own, so that standard rates

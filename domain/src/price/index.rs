@@ -13,7 +13,7 @@ use crate::time::EventTime;
 pub struct PriceIndex {
     book: Arc<PriceBook>,
     /// By provider, then by model, both as calls state them.
-    places: HashMap<String, HashMap<String, Result<Place, Unpriced>>>,
+    places: HashMap<String, HashMap<String, Result<Vec<Place>, Unpriced>>>,
     names: usize,
 }
 
@@ -44,12 +44,12 @@ impl PriceIndex {
                 self.places.clear();
                 self.names = 0;
             }
-            let place = self.book.place(provider, model);
-            self.places.entry(provider.to_string()).or_default().insert(model.to_string(), place);
+            let places = self.book.places(provider, model);
+            self.places.entry(provider.to_string()).or_default().insert(model.to_string(), places);
             self.names += 1;
         }
         match &self.places[provider][model] {
-            Ok(place) => Ok(self.book.at(place, at, context)),
+            Ok(places) => self.book.first_at(places, at, context),
             Err(unpriced) => Err(unpriced.clone()),
         }
     }

@@ -5,6 +5,9 @@
 //! and daily prices, variants), and says which rule it was. A model or provider that no rule names stays unpriced: a
 //! missing price is never zero and never somebody else's price.
 //!
+//! A book has one layer or several, in order of precedence: prices of one's own, imported ones, bundled ones. The first
+//! layer that has a price for the model at the time of the call gives the whole card; layers are never mixed in a call.
+//!
 //! Reading price files is `billing`'s; turning a card and a usage into money is [`crate::rate`]'s.
 
 mod book;
@@ -17,7 +20,7 @@ mod provider;
 mod schedule;
 mod unit;
 
-pub use book::{BookError, PriceBook, ProviderPrices};
+pub use book::{BookError, Layer, PriceBook, ProviderPrices};
 pub use card::{DailyHours, ParseRateError, Rate, RateCard, Rates, RatesError, Tier};
 pub use clause::{Clause, Pattern, PatternError, TextOp};
 pub use found::{Context, Found, MatchRule, ModelRule, ProviderRule};
@@ -25,6 +28,8 @@ pub use id::{ParsePriceIdError, PriceBookVersion, PriceId};
 pub use index::PriceIndex;
 pub use schedule::{Constraint, Dated, ModelPrices, ScheduleError, Variant};
 pub use unit::UnitClass;
+
+use crate::time::EventTime;
 
 /// Why a call has no price. It is posted as unpriced, counted, and priced when the reason goes away.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -56,6 +61,16 @@ pub enum Unpriced {
         provider: String,
         /// The model, as the call states it.
         model: String,
+    },
+    /// The model has prices, none of them for the time of the call.
+    #[error("{provider} {model} has no price for a call at {at}; import one")]
+    NotPricedThen {
+        /// The book's name of the provider.
+        provider: String,
+        /// The book's name of the model.
+        model: String,
+        /// The time of the call.
+        at: EventTime,
     },
     /// The card has a rate for other classes, none for one that was used.
     #[error("{provider} {model} has no rate for {unit}; import its price")]
@@ -103,6 +118,7 @@ impl Unpriced {
             Self::ProviderUnknown { .. } => "provider_unknown",
             Self::ModelUnstated { .. } => "model_unstated",
             Self::ModelUnknown { .. } => "model_unknown",
+            Self::NotPricedThen { .. } => "not_priced_then",
             Self::NoRate { .. } => "no_rate",
             Self::RateUnsupported { .. } => "rate_unsupported",
             Self::UsageInconsistent { .. } => "usage_inconsistent",

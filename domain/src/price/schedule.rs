@@ -16,6 +16,8 @@ use crate::time::EventTime;
 pub enum Constraint {
     /// From this instant on.
     From(EventTime),
+    /// From the first instant (`None`: ever before) up to, not including, the second.
+    Until(Option<EventTime>, EventTime),
     /// Each UTC day from the first up to the second, in nanoseconds since midnight; over midnight where the second is
     /// smaller.
     Daily(u64, u64),
@@ -54,7 +56,7 @@ pub struct ModelPrices {
 /// What makes a model's prices unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// No price for the time when no other applies, or several.
+    /// No price for the time when no other applies, or several. Price lists of one's own may leave gaps.
     #[error("{count} of its prices have no constraint; exactly one must apply when no other does")]
     Unconstrained {
         /// How many have none.
@@ -95,7 +97,7 @@ const VARIANTS_MAX: usize = 64;
 const _: () = assert!(UnitClass::COUNT <= 64);
 
 impl ModelPrices {
-    /// Works out the cards of a model from its price list.
+    /// Works out the cards of a model from a price list that has a price for every time.
     pub fn new(
         provider: &str,
         model: &str,
@@ -108,6 +110,19 @@ impl ModelPrices {
         if count != 1 {
             return Err(ScheduleError::Unconstrained { count });
         }
+        Self::with_gaps(provider, model, names, standard, variants, minimums)
+    }
+
+    /// Works out the cards of a model from a price list that may have none for some times. While no standard price
+    /// holds, no variant does either.
+    pub fn with_gaps(
+        provider: &str,
+        model: &str,
+        names: Clause,
+        standard: Vec<Dated>,
+        variants: Vec<Variant>,
+        minimums: &[(UnitClass, u64)],
+    ) -> Result<Self, ScheduleError> {
         let contexts = contexts(&variants)?;
         let mut prices = Self { model: model.to_string(), names, standard, variants, cards: Vec::new() };
         for (choice, stretch, context) in prices.stretches(contexts) {
@@ -144,17 +159,22 @@ impl ModelPrices {
         self.cards.iter().map(|(_, card)| card)
     }
 
-    /// The card for a call at this time of which `is` tells what is known.
-    pub fn card(&self, at: EventTime, is: impl Fn(&str, &str) -> bool) -> &RateCard {
-        let choice = self.choose(Some(at), nanos_of_day(at), is);
+    /// The card for a call at this time of which `is` tells what is known; `None` in a gap.
+    pub fn card(&self, at: EventTime, is: impl Fn(&str, &str) -> bool) -> Option<&RateCard> {
+        let choice = self.choose(Some(at), nanos_of_day(at), is)?;
         let held = self.cards.iter().find(|(known, card)| *known == choice && card.holds_at(at));
-        &held.expect("cards were made for every choice, over all the time it can be made").1
+        Some(&held.expect("cards were made for every choice, over all the time it can be made").1)
     }
 
     /// The last standard price that applies, and the variants that give a rate: for each class the first that applies.
-    fn choose(&self, since: Option<EventTime>, of_day: u64, is: impl Fn(&str, &str) -> bool) -> Choice {
+    fn choose(
+        &self,
+        since: Option<EventTime>,
+        of_day: u64,
+        is: impl Fn(&str, &str) -> bool,
+    ) -> Option<Choice> {
         let applies = |constraint: &Option<Constraint>| constraint.is_none_or(|c| c.applies(since, of_day));
-        let standard = self.standard.iter().rposition(|dated| applies(&dated.constraint)).unwrap_or_default();
+        let standard = self.standard.iter().rposition(|dated| applies(&dated.constraint))?;
         let (mut variants, mut claimed) = (0, 0_u64);
         for (at, variant) in self.variants.iter().enumerate() {
             if applies(&variant.constraint) && variant.when.iter().all(|(key, value)| is(key, value)) {
@@ -163,7 +183,7 @@ impl ModelPrices {
                 claimed |= classes;
             }
         }
-        Choice { standard, variants }
+        Some(Choice { standard, variants })
     }
 
     /// The rates of a choice.
@@ -190,7 +210,7 @@ impl ModelPrices {
             let standard = self.standard.iter().filter_map(|dated| dated.constraint);
             standard.chain(self.variants.iter().filter_map(|variant| variant.constraint))
         };
-        let starts: BTreeSet<EventTime> = constraints().filter_map(Constraint::start).collect();
+        let starts: BTreeSet<EventTime> = constraints().flat_map(Constraint::edges).collect();
         let hours: BTreeSet<u64> = constraints().flat_map(Constraint::turns).collect();
         let mut found = Vec::new();
         for context in contexts {
@@ -199,7 +219,7 @@ impl ModelPrices {
                 let mut day: BTreeMap<Choice, Vec<DailyHours>> = BTreeMap::new();
                 for (from, to) in cells(&hours) {
                     let is = |key: &str, value: &str| context.get(key).is_some_and(|known| known == value);
-                    let choice = self.choose(since, from, is);
+                    let Some(choice) = self.choose(since, from, is) else { continue };
                     // A choice that a part of this context leads to as well is found there.
                     let when: BTreeMap<_, _> =
                         self.chosen(choice).flat_map(|(_, v)| v.when.clone()).collect();
@@ -240,21 +260,27 @@ impl Constraint {
     fn applies(self, since: Option<EventTime>, of_day: u64) -> bool {
         match self {
             Self::From(start) => since.is_some_and(|since| since >= start),
+            Self::Until(start, end) => {
+                start.is_none_or(|start| since.is_some_and(|since| since >= start))
+                    && since.is_none_or(|since| since < end)
+            }
             Self::Daily(start, end) if end < start => of_day >= start || of_day < end,
             Self::Daily(start, end) => (start..end).contains(&of_day),
         }
     }
 
-    fn start(self) -> Option<EventTime> {
+    /// The instants at which it begins or ceases to apply.
+    fn edges(self) -> Vec<EventTime> {
         match self {
-            Self::From(start) => Some(start),
-            Self::Daily(..) => None,
+            Self::From(start) => vec![start],
+            Self::Until(start, end) => start.into_iter().chain([end]).collect(),
+            Self::Daily(..) => Vec::new(),
         }
     }
 
     fn turns(self) -> Vec<u64> {
         match self {
-            Self::From(_) => Vec::new(),
+            Self::From(_) | Self::Until(..) => Vec::new(),
             Self::Daily(start, end) => vec![start, end],
         }
     }

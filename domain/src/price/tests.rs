@@ -156,7 +156,7 @@ fn a_variant_that_gives_no_rate_is_no_part_of_the_card() {
         variant("processing=batch", None, "input 4"),
     ];
     let prices = model("p", "m", vec![dated(None, "input 10, output 40")], full);
-    let card = |known: &[&str]| prices.card(time(NOON), |_, value| known.contains(&value));
+    let card = |known: &[&str]| prices.card(time(NOON), |_, value| known.contains(&value)).unwrap();
     assert_eq!(card(&["flex", "batch"]).price_id, card(&["flex"]).price_id);
     assert_ne!(card(&["flex", "batch"]).price_id, card(&["batch"]).price_id);
 }
@@ -355,6 +355,7 @@ proptest! {
         let applies = |constraint: Option<Constraint>| match constraint {
             None => true,
             Some(Constraint::From(start)) => start <= now,
+            Some(Constraint::Until(start, end)) => start.is_none_or(|start| start <= now) && now < end,
             Some(Constraint::Daily(start, end)) => {
                 let of_day = now.nanos() as u64 % (24 * HOUR);
                 if end < start { of_day >= start || of_day < end } else { start <= of_day && of_day < end }
@@ -368,7 +369,7 @@ proptest! {
         prop_assume!(!known.iter().any(|(k, v)| known.iter().any(|(l, w)| k == l && v != w)));
 
         let prices = model("p", "m", standard, variants);
-        let card = prices.card(now, is);
+        let card = prices.card(now, is).unwrap();
         prop_assert_eq!(&card.rates, &expected);
         prop_assert!(card.holds_at(now));
         prop_assert!(card.context.iter().all(|(key, value)| is(key, value)));

@@ -210,6 +210,16 @@ impl UnitClass {
         UNITS.iter().find(|unit| unit.price_key == key).map(|unit| (unit.class, unit.per))
     }
 
+    /// Every key of the price data that is understood.
+    pub fn price_keys() -> impl Iterator<Item = &'static str> {
+        UNITS.iter().map(|unit| unit.price_key)
+    }
+
+    /// The key of the price data for this class, and the units that its rate buys.
+    pub fn price_key(self) -> (&'static str, u32) {
+        (self.unit().price_key, self.unit().per)
+    }
+
     /// Whether this class is wider than `other`: everything in `other` is also of this kind.
     pub fn is_ancestor_of(self, other: Self) -> bool {
         self != other && self.unit().traits & other.unit().traits == self.unit().traits

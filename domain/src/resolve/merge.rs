@@ -133,7 +133,8 @@ fn merge_usage<'a>(reports: impl Iterator<Item = &'a Observation>) -> Usage {
     if merged.check().is_ok() { merged } else { best.usage.clone() }
 }
 
-fn metering(usage: &Usage, operation: &str) -> Metering {
+/// How much of what a call used is stated.
+pub fn metering(usage: &Usage, operation: &str) -> Metering {
     if states_nothing(usage) {
         Metering::Unmetered
     } else if usage.get(TokenClass::Output).is_none()

@@ -25,6 +25,7 @@ mod link_keys;
 mod tests;
 
 pub use link_keys::{LinkKey, link_keys};
+pub use merge::metering;
 pub use tree::Tree;
 
 use crate::identity::{Realm, SpanId, TraceId};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::ledger::{Entry, Facts, Periods, Quantities, Standing, State, assign};
+use domain::ledger::{Entry, Facts, Periods, Quantities, Standing, State, assign, call_ids};
 use domain::resolve::{LinkKey, Metering, Resolution, ResolvedCall, Rules, link_keys, resolve};
 use domain::{CallId, Evidence, TraceId};
 
@@ -41,9 +41,10 @@ impl Book {
         let targets: Vec<Line> = resolution.calls.iter().map(target).collect();
         let wanted: Vec<_> = targets.iter().map(|(facts, quantities)| (facts, quantities)).collect();
         let standing: Vec<_> = standing.iter().map(|(call, stands)| (*call, stands)).collect();
-        let assigned = assign(resolution, &wanted, &standing, &Periods::default());
-        let posted = assigned.entries.len();
-        self.entries.extend(assigned.entries.into_iter().map(Arc::new));
+        let ids = call_ids(&resolution.calls, &standing);
+        let posting = assign(resolution, &ids, &wanted, &standing, &Periods::default());
+        let posted = posting.len();
+        self.entries.extend(posting.into_iter().map(Arc::new));
         posted
     }
 
@@ -126,6 +127,7 @@ pub fn target(call: &ResolvedCall) -> Line {
         rule: call.rule.name().into(),
         currency: "USD".into(),
         price_id: String::new(),
+        plan_id: String::new(),
         trace: call.winner.trace,
         span: call.winner.span,
         response_id: text(&call.response_id),

@@ -19,6 +19,20 @@ pub struct PeriodRow {
     /// Their charge.
     #[serde(with = "crate::picos")]
     pub charge: Cost,
+    /// Their net calls.
+    pub calls: i64,
+    /// The root of the tree over them; zeros: closed by a version that made none.
+    pub merkle_root: [u8; 32],
+    /// Content hash of the price book in force.
+    pub price_book: String,
+    /// Content hash of the plans in force.
+    pub plans: String,
+    /// Hash of the configuration that billing depends on.
+    pub config: String,
+    /// The program's version.
+    pub program: String,
+    /// Who closed it.
+    pub settler: [u8; 16],
 }
 
 /// An issued invoice.

@@ -52,6 +52,7 @@ pub struct LedgerRow {
     reasoning_tokens: i64,
     usage: Vec<(String, i64)>,
     unit_costs: Vec<(String, i128)>,
+    unit_charges: Vec<(String, i128)>,
     service_tier: String,
     region: String,
     rule: String,
@@ -62,6 +63,7 @@ pub struct LedgerRow {
     charge: Cost,
     currency: String,
     price_id: String,
+    plan_id: String,
     trace_id: [u8; 16],
     span_id: [u8; 8],
     response_id: String,
@@ -120,6 +122,11 @@ impl LedgerRow {
                 .iter()
                 .map(|(unit, cost)| (unit.clone(), cost.picos()))
                 .collect(),
+            unit_charges: quantities
+                .unit_charges
+                .iter()
+                .map(|(unit, charge)| (unit.clone(), charge.picos()))
+                .collect(),
             service_tier: facts.service_tier,
             region: facts.region,
             rule: facts.rule,
@@ -128,6 +135,7 @@ impl LedgerRow {
             charge: quantities.charge,
             currency: facts.currency,
             price_id: facts.price_id,
+            plan_id: facts.plan_id,
             trace_id: facts.trace.bytes(),
             span_id: facts.span.bytes(),
             response_id: facts.response_id,
@@ -135,13 +143,20 @@ impl LedgerRow {
         }
     }
 
+    /// When it was posted, in microseconds since the epoch.
+    pub fn posted_at(&self) -> i64 {
+        self.posted_at
+    }
+
     /// The entry of a row.
     pub fn to_entry(self) -> Result<Entry, RowError> {
         let id = EntryId::from_bytes(self.entry_id);
         let refuse = |column| RowError { entry_id: id.map(|id| id.to_string()).unwrap_or_default(), column };
         let units: BTreeMap<String, i64> = self.usage.into_iter().collect();
-        let unit_costs: BTreeMap<String, Cost> =
-            self.unit_costs.into_iter().map(|(unit, picos)| (unit, Cost::from_picos(picos))).collect();
+        let costs = |costs: Vec<(String, i128)>| -> BTreeMap<String, Cost> {
+            costs.into_iter().map(|(unit, picos)| (unit, Cost::from_picos(picos))).collect()
+        };
+        let (unit_costs, unit_charges) = (costs(self.unit_costs), costs(self.unit_charges));
         Ok(Entry {
             id: id.ok_or_else(|| refuse("entry_id"))?,
             entry_type: EntryType::parse(&self.entry_type).ok_or_else(|| refuse("entry_type"))?,
@@ -168,6 +183,7 @@ impl LedgerRow {
                 rule: self.rule,
                 currency: self.currency,
                 price_id: self.price_id,
+                plan_id: self.plan_id,
                 trace: TraceId::from_bytes(self.trace_id).ok_or_else(|| refuse("trace_id"))?,
                 span: SpanId::from_bytes(self.span_id).ok_or_else(|| refuse("span_id"))?,
                 response_id: self.response_id,
@@ -184,6 +200,7 @@ impl LedgerRow {
                 ],
                 units,
                 unit_costs,
+                unit_charges,
                 cost: self.cost,
                 charge: self.charge,
             },

@@ -5,39 +5,13 @@
 //! reading responses are not needed here and skipped.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::fmt;
 
-use domain::price::{
-    BookError, Dated, ModelPrices, PriceBook, ProviderPrices, Rate, Rates, Tier, UnitClass, Variant,
-};
+use domain::price::{Dated, ModelPrices, PriceBook, ProviderPrices, Rate, Rates, Tier, UnitClass, Variant};
 use serde_json::{Map, Value};
 
+use super::fault::{Fault, PriceFileError, chain, utf8};
 use super::number::{as_text, brief, digits, keep_digits, unit_price};
 use super::rule::{clause, constraint};
-
-/// Why a price file was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum PriceFileError {
-    /// It is not JSON.
-    #[error("the price file is not JSON")]
-    Json(#[source] serde_json::Error),
-    /// It says what cannot be used.
-    #[error("the price file has {} fault(s); {}", .0.len(), first_of(.0))]
-    Faults(Vec<Fault>),
-    /// Its lists do not make a book.
-    #[error("the price file makes no price book")]
-    Book(#[source] BookError),
-}
-
-/// What is wrong with a provider or a model of a price file: the first thing found in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Which provider, and which model of it.
-    pub at: String,
-    /// What is wrong, and what is expected.
-    pub problem: String,
-}
 
 /// The least that a provider bills of a model once anything of a class is used.
 struct Minimum {
@@ -53,8 +27,14 @@ const MINIMUMS: &[Minimum] = &[
 ];
 const TEN_SECONDS: &[(UnitClass, u64)] = &[(UnitClass::AudioSeconds, 10), (UnitClass::AudioInputSeconds, 10)];
 
-/// Reads a price file. Every provider and model with a fault is named.
+/// Reads a price file as a book of its own. Every provider and model with a fault is named.
 pub fn read(json: &[u8]) -> Result<PriceBook, PriceFileError> {
+    PriceBook::new(lists(json)?).map_err(PriceFileError::Book)
+}
+
+/// Reads the price lists of a file, in order of precedence.
+pub(super) fn lists(json: &[u8]) -> Result<Vec<ProviderPrices>, PriceFileError> {
+    let json = utf8(json)?.as_bytes();
     let value: Value = serde_json::from_slice(&keep_digits(json)).map_err(PriceFileError::Json)?;
     let mut faults = Vec::new();
     let mut providers = Vec::new();
@@ -69,7 +49,7 @@ pub fn read(json: &[u8]) -> Result<PriceBook, PriceFileError> {
     if !faults.is_empty() {
         return Err(PriceFileError::Faults(faults));
     }
-    PriceBook::new(providers).map_err(PriceFileError::Book)
+    Ok(providers)
 }
 
 fn provider(value: &Value, place: &str, faults: &mut Vec<Fault>) -> Option<ProviderPrices> {
@@ -198,25 +178,4 @@ pub(super) fn list<'v>(what: &str, value: &'v Value) -> Result<&'v [Value], Stri
 
 pub(super) fn object<'v>(what: &str, value: &'v Value) -> Result<&'v Map<String, Value>, String> {
     value.as_object().ok_or_else(|| format!("{what} must be an object, not {}", brief(value)))
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn first_of(faults: &[Fault]) -> String {
-    const SHOWN: usize = 10;
-    let mut shown: Vec<String> = faults.iter().take(SHOWN).map(Fault::to_string).collect();
-    if faults.len() > SHOWN {
-        shown.push(format!("and {} more", faults.len() - SHOWN));
-    }
-    shown.join("; ")
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, self.problem)
-    }
 }

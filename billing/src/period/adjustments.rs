@@ -1,0 +1,130 @@
+//! What a month's totals lead to: for each tenant, what its plan makes of its usage, then its credits. Posted as a
+//! difference like everything else, so that closing again after a crash posts what is missing and nothing twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use domain::identity::{CallId, IdHasher, Realm, SpanId, TraceId};
+use domain::ledger::{EntryType, Facts, Quantities, Standing, State, difference_as};
+use domain::money::Cost;
+use domain::plan::{Adjustment, CreditGrant, use_credits};
+use domain::time::{BillingPeriod, EventTime};
+use schemas::{Database, DatabaseError};
+
+use crate::plans::PlanShelf;
+use crate::settle::{SettleError, Settler};
+
+/// Tenant and what should be added to its month.
+pub type Due = BTreeMap<String, Vec<Adjustment>>;
+
+/// What a month's totals lead to, by tenant.
+pub async fn due(database: &Database, plans: &PlanShelf, month: BillingPeriod) -> Result<Due, DatabaseError> {
+    let mut usage: BTreeMap<String, Cost> = BTreeMap::new();
+    for sum in database.usage_charges(month).await? {
+        *usage.entry(sum.tenant).or_default() += sum.charge;
+    }
+    // A commitment is due without any usage; what no tenant could be found for is nobody's.
+    let named = plans.in_force.assignments.iter().filter(|known| known.holds_in(month));
+    for tenant in named.filter_map(|known| known.tenant.clone()) {
+        usage.entry(tenant).or_default();
+    }
+    usage.remove("");
+    let mut used: BTreeMap<(String, String), Cost> = BTreeMap::new();
+    for row in database.credits_used(Some(month)).await? {
+        used.insert((row.tenant, row.name), -row.charge);
+    }
+    let mut due = Due::new();
+    for (tenant, charge) in usage {
+        let mut made =
+            plans.plan_of(&tenant, month).map(|plan| plan.monthly.adjustments(charge)).unwrap_or_default();
+        let left = charge + made.iter().map(|made| made.amount).sum();
+        let grants = plans.in_force.credits.iter().filter(|grant| grant.tenant == tenant);
+        let used = |grant: &CreditGrant| {
+            used.get(&(grant.tenant.clone(), grant.name.clone())).copied().unwrap_or_default()
+        };
+        made.extend(use_credits(grants, month, left, used));
+        if !made.is_empty() {
+            due.insert(tenant, made);
+        }
+    }
+    Ok(due)
+}
+
+/// Posts what is due and not posted yet; takes back what was posted and is not due any more.
+pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<(), SettleError> {
+    let database = settler.database().clone();
+    let mut standing: BTreeMap<CallId, (EntryType, Standing)> = BTreeMap::new();
+    let posted = database.adjustments_of(month).await?;
+    for entry in posted.into_iter().filter(|entry| entry.facts.tenant_source == SOURCE) {
+        let (_, stands) =
+            standing.entry(entry.call).or_insert_with(|| (entry.entry_type, Standing::default()));
+        stands.add(Arc::new(entry));
+    }
+    let mut entries = Vec::new();
+    let mut wanted = BTreeSet::new();
+    for (tenant, adjustments) in due(&database, settler.plans(), month).await? {
+        for adjustment in adjustments {
+            let (entry_type, call, facts) = facts(&tenant, month, &adjustment, &settler.config().currency);
+            let quantities = Quantities { charge: adjustment.amount, ..Quantities::default() };
+            let none = Standing::default();
+            let stands = standing.get(&call).map_or(&none, |(_, stands)| stands);
+            let target = Some((&facts, &quantities));
+            entries.extend(difference_as([entry_type; 2], call, stands, target, settler.periods()));
+            wanted.insert(call);
+        }
+    }
+    for (call, (entry_type, stands)) in standing.iter().filter(|(call, _)| !wanted.contains(call)) {
+        entries.extend(difference_as([*entry_type; 2], *call, stands, None, settler.periods()));
+    }
+    settler.post_entries(entries).await
+}
+
+/// What says that an entry was worked out at close, and not posted by a person.
+const SOURCE: &str = "plan";
+
+/// The facts of an adjustment: of a tenant and a month, of no call. Its ids follow from what it is.
+fn facts(
+    tenant: &str,
+    month: BillingPeriod,
+    adjustment: &Adjustment,
+    currency: &str,
+) -> (EntryType, CallId, Facts) {
+    let mut hasher = IdHasher::new("adjustment");
+    hasher.part(tenant.as_bytes()).part(month.to_string().as_bytes());
+    hasher.part(adjustment.kind.as_bytes()).part(adjustment.name.as_bytes());
+    let call = CallId::of_adjustment(&hasher);
+    let text = String::new;
+    // The last instant of the month: what happened in the month includes what it came to.
+    let last = month.end().timestamp_nanos_opt().unwrap_or(i64::MAX) - 1;
+    let bytes = call.bytes();
+    let span = bytes.first_chunk::<8>().copied().and_then(SpanId::from_bytes);
+    let facts = Facts {
+        state: State::Billed,
+        tenant: tenant.to_string(),
+        tenant_source: SOURCE.into(),
+        feature: text(),
+        user_id: text(),
+        session_id: text(),
+        agent: text(),
+        service: text(),
+        environment: text(),
+        realm: Realm::new(text()),
+        provider: text(),
+        request_model: text(),
+        model: text(),
+        operation: adjustment.name.clone(),
+        occurred_at: EventTime::from_nanos(last),
+        service_tier: text(),
+        region: text(),
+        rule: adjustment.kind.into(),
+        currency: currency.into(),
+        price_id: text(),
+        plan_id: text(),
+        // The view shows neither.
+        trace: TraceId::from_bytes(bytes).expect("a call's id is not all zeros"),
+        span: span.unwrap_or(SpanId::from_bytes([1; 8]).expect("not all zeros")),
+        response_id: text(),
+    };
+    let entry_type = if adjustment.kind == "credit" { EntryType::Credit } else { EntryType::Adjustment };
+    (entry_type, call, facts)
+}

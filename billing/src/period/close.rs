@@ -1,0 +1,174 @@
+//! Closing a month, step by step. Each step may be repeated, and only the last one closes.
+
+use domain::time::BillingPeriod;
+use schemas::rows::PeriodRow;
+use schemas::{Database, DatabaseError};
+
+use super::adjustments;
+use super::manifest::{MadeBy, Manifest};
+use crate::settle::{SettleError, Settler, nanos};
+use crate::verify::{self, Finding, VerifyError};
+
+/// How a month is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CloseOptions {
+    /// Do not wait for late usage.
+    pub without_grace: bool,
+    /// The collector of this process, whose journal was shipped just before; its heartbeat may not say so yet.
+    pub own_collector: [u8; 16],
+}
+
+/// Why a month is not closed.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The month is not over.
+    #[error(
+        "{period} is not over; it can be closed from {end} on, `ledgerline invoice preview` shows it as it stands"
+    )]
+    NotOver {
+        /// The month.
+        period: BillingPeriod,
+        /// When it is.
+        end: String,
+    },
+    /// Late usage may still come.
+    #[error(
+        "{period} takes late usage until {until} (billing.grace); close it then, or now with `ledgerline period close --without-grace`"
+    )]
+    Grace {
+        /// The month.
+        period: BillingPeriod,
+        /// When it no longer does.
+        until: String,
+    },
+    /// Another settler may post into the month while it is closed.
+    #[error(
+        "another settler runs on {hosts}; stop it or set settle.enabled = false there, and try again two minutes later"
+    )]
+    OtherSettler {
+        /// Where.
+        hosts: String,
+    },
+    /// Collectors hold evidence that is not in the database.
+    #[error(
+        "collectors hold evidence that was not shipped yet: {collectors}; see that each runs and reaches ClickHouse"
+    )]
+    Unshipped {
+        /// Which, and how much.
+        collectors: String,
+    },
+    /// The ledger of the month does not hold.
+    #[error("{period} does not verify: {} finding(s), the first: {}; `ledgerline verify` lists them", .findings.len(), first(.findings))]
+    Unsound {
+        /// The month.
+        period: BillingPeriod,
+        /// What does not hold.
+        findings: Vec<Finding>,
+    },
+    /// Settling what is left failed.
+    #[error("the month cannot be settled")]
+    Settle(#[from] SettleError),
+    /// It cannot be verified.
+    #[error("the month cannot be verified")]
+    Verify(#[from] VerifyError),
+    /// The database failed.
+    #[error("the month cannot be closed")]
+    Database(#[from] DatabaseError),
+}
+
+/// A settler that was heard of this lately may be posting.
+const SETTLER_ALIVE_MICROS: i64 = 120_000_000;
+
+/// Closes a month. `now` is in nanoseconds since the epoch. A month that is closed already is answered as it was closed.
+pub async fn close(
+    settler: &mut Settler,
+    period: BillingPeriod,
+    options: &CloseOptions,
+    now: i64,
+) -> Result<PeriodRow, CloseError> {
+    let database = settler.database().clone();
+    if let Some(row) = closed(&database, period).await? {
+        settler.close(period);
+        return Ok(row);
+    }
+    is_over(settler, period, options, now)?;
+    is_complete(&database, options, now).await?;
+
+    settler.drain().await?;
+    settler.settle_late_duplicates(period).await?;
+    adjustments::post(settler, period).await?;
+    let verification = verify::verify_open(&database, period).await?;
+    if !verification.findings.is_empty() {
+        return Err(CloseError::Unsound { period, findings: verification.findings });
+    }
+    let made_by = MadeBy {
+        price_book: settler.book().version().to_string(),
+        plans: settler.plans().version.clone(),
+        config: settler.config().config_hash.clone(),
+        settler: settler.id(),
+    };
+    let manifest = Manifest::of(&database, period).await?;
+    // By the same clock as the postings above, and after them.
+    let row = manifest.row(period, settler.now() / 1000, made_by);
+    // From here on nothing is posted into the month.
+    database.insert_period(&format!("close {period}"), &row).await?;
+    settler.close(period);
+    tracing::info!(%period, entries = row.entries, charge = %row.charge, "closed a month");
+    Ok(row)
+}
+
+/// What a month was closed with, if it was.
+pub(super) async fn closed(
+    database: &Database,
+    period: BillingPeriod,
+) -> Result<Option<PeriodRow>, DatabaseError> {
+    let months = database.closed_months().await?;
+    Ok(months.into_iter().find(|row| schemas::rows::month_of(row.period) == period))
+}
+
+fn is_over(
+    settler: &Settler,
+    period: BillingPeriod,
+    options: &CloseOptions,
+    now: i64,
+) -> Result<(), CloseError> {
+    let shown = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let end = period.end();
+    let Some(end_nanos) = end.timestamp_nanos_opt().filter(|end| now >= *end) else {
+        return Err(CloseError::NotOver { period, end: shown(end) });
+    };
+    let until = end_nanos.saturating_add(nanos(settler.config().grace));
+    if now < until && !options.without_grace {
+        let until = shown(chrono::DateTime::from_timestamp_nanos(until));
+        return Err(CloseError::Grace { period, until });
+    }
+    Ok(())
+}
+
+/// Everything that collectors acknowledged is in the database, and nobody else posts.
+async fn is_complete(database: &Database, options: &CloseOptions, now: i64) -> Result<(), CloseError> {
+    let others: Vec<_> = database
+        .collectors()
+        .await?
+        .into_iter()
+        .filter(|row| row.collector_id != options.own_collector)
+        .collect();
+    let list = |of: &dyn Fn(&schemas::rows::CollectorRow) -> Option<String>| {
+        others.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+    };
+    let hosts = list(&|row| {
+        (row.settles && row.heartbeat_at >= now / 1000 - SETTLER_ALIVE_MICROS).then(|| row.host.clone())
+    });
+    if !hosts.is_empty() {
+        return Err(CloseError::OtherSettler { hosts });
+    }
+    let collectors = list(&|row| {
+        let unshipped = row.appended_seq.saturating_sub(row.shipped_seq);
+        (unshipped > 0).then(|| format!("{} positions on {}", unshipped, row.host))
+    });
+    if collectors.is_empty() { Ok(()) } else { Err(CloseError::Unshipped { collectors }) }
+}
+
+fn first(findings: &[Finding]) -> String {
+    findings.first().map(|finding| format!("{}: {}", finding.invariant, finding.what)).unwrap_or_default()
+}

@@ -1,0 +1,459 @@
+//! Plans: what a tenant is charged, given what its calls cost.
+//!
+//! Two moments. An entry's charge is order-free: each line of a call costs the plan's own price of the unit, else the
+//! provider's cost with the plan's markup, rounded once a line to twelve decimals, half to even, like the cost itself. What
+//! depends on the month's total (tiers, discount, included usage, commitment, minimum, credits) is worked out when the month
+//! is closed, and posted as entries of its own, so that an invoice is a sum over the ledger.
+//!
+//! A plan is named by its content. Whom it is for and from when is [`Assignments`]'; plans change with a month.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use crate::identity::IdHasher;
+use crate::ledger::Facts;
+use crate::money::Cost;
+use crate::price::{Context, PriceBook, RateCard, UnitClass};
+use crate::time::BillingPeriod;
+
+/// What a tenant is charged.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What people call it.
+    pub name: String,
+    /// Added to the provider's cost, in percent; zero passes it through.
+    pub markup_percent: Decimal,
+    /// Own prices of units; where they have none, cost and markup.
+    pub prices: Option<PriceBook>,
+    /// What is worked out when a month is closed.
+    pub monthly: Monthly,
+}
+
+/// What depends on a month's total.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Monthly {
+    /// Discounts by how much was used.
+    pub tiers: Vec<DiscountTier>,
+    /// Whether the highest tier reached holds for everything (volume) or each for its own part (graduated).
+    pub volume: bool,
+    /// Taken off what is left, in percent.
+    pub discount_percent: Decimal,
+    /// Usage that costs nothing.
+    pub included: Cost,
+    /// Paid in any case; usage up to it costs nothing more.
+    pub commitment: Cost,
+    /// Added to usage beyond the commitment, in percent.
+    pub overage_percent: Decimal,
+    /// The least a month comes to.
+    pub minimum: Cost,
+}
+
+/// A discount on usage above an amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiscountTier {
+    /// The amount that must be exceeded.
+    pub above: Cost,
+    /// In percent.
+    pub percent: Decimal,
+}
+
+/// Which plan is whose, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Assignments {
+    list: Vec<Assignment>,
+}
+
+/// One tenant's plan over some months.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The payer; `None` for every tenant without an assignment of its own.
+    pub tenant: Option<String>,
+    /// The plan's name.
+    pub plan: String,
+    /// The first month.
+    pub from: Option<BillingPeriod>,
+    /// The first month no longer.
+    pub to: Option<BillingPeriod>,
+}
+
+/// Money that a tenant may use up, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreditGrant {
+    /// Whose.
+    pub tenant: String,
+    /// What people call it; unique for the tenant.
+    pub name: String,
+    /// How much.
+    pub amount: Cost,
+    /// The first month it may be used in.
+    pub from: Option<BillingPeriod>,
+    /// The first month it no longer may.
+    pub expires: Option<BillingPeriod>,
+}
+
+/// One thing that a month's total leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adjustment {
+    /// `discount`, `adjustment`, `commitment`, `minimum`, `credit`: the kind of invoice line.
+    pub kind: &'static str,
+    /// What people call it.
+    pub name: String,
+    /// What it adds to the charge.
+    pub amount: Cost,
+}
+
+/// What a rated call is charged.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Charged {
+    /// Exact unit class to charge; never holds a zero.
+    pub units: BTreeMap<String, Cost>,
+    /// The sum.
+    pub charge: Cost,
+}
+
+impl Plan {
+    /// Whether it charges what the provider does.
+    pub fn is_pass_through(&self) -> bool {
+        self.markup_percent.is_zero() && self.prices.is_none()
+    }
+
+    /// Its name on ledger entries: a hash of what decides the charge of an entry. Empty for pass-through.
+    pub fn id(&self) -> String {
+        if self.is_pass_through() {
+            return String::new();
+        }
+        let mut hasher = IdHasher::new("plan");
+        hasher.part(self.markup_percent.normalize().to_string().as_bytes());
+        hasher
+            .part(self.prices.as_ref().map(|book| book.version().to_string()).unwrap_or_default().as_bytes());
+        hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What a call of these facts is charged, given what it costs: unit class, quantity, cost. `None` beyond all belief.
+    pub fn charge(&self, facts: &Facts, lines: &[(UnitClass, u64, Cost)]) -> Option<Charged> {
+        let card = self.card(facts);
+        let mut charged = Charged::default();
+        for (unit, quantity, cost) in lines {
+            let charge = self.line(card, *unit, *quantity, *cost)?;
+            charged.charge = charged.charge.checked_add(charge)?;
+            if !charge.is_zero() {
+                charged.units.insert(unit.name().to_string(), charge);
+            }
+        }
+        Some(charged)
+    }
+
+    /// What so many units are charged that cost so much.
+    fn line(&self, card: Option<&RateCard>, unit: UnitClass, quantity: u64, cost: Cost) -> Option<Cost> {
+        match card.and_then(|card| card.rates.covering(unit)) {
+            Some(rate) => Cost::of(quantity, rate.base()),
+            None => cost.scaled(self.factor()),
+        }
+    }
+
+    /// The plan's own prices for a call of these facts.
+    pub fn card(&self, facts: &Facts) -> Option<&RateCard> {
+        let context = Context {
+            service_tier: Some(facts.service_tier.as_str()).filter(|tier| !tier.is_empty()),
+            region: Some(facts.region.as_str()).filter(|region| !region.is_empty()),
+            batch: false,
+        };
+        self.own_card(&facts.provider, [&facts.model, &facts.request_model], facts.occurred_at, &context)
+    }
+
+    fn own_card(
+        &self,
+        provider: &str,
+        models: [&str; 2],
+        at: crate::time::EventTime,
+        context: &Context<'_>,
+    ) -> Option<&RateCard> {
+        let book = self.prices.as_ref()?;
+        let named = models.into_iter().filter(|model| !model.is_empty());
+        named.filter_map(|model| book.find(provider, model, at, context).ok()).map(|found| found.card).next()
+    }
+
+    /// Its own prices of a unit of a model's usage at the beginning and the end of a month; none where it has none.
+    pub fn unit_prices(
+        &self,
+        provider: &str,
+        model: &str,
+        unit: UnitClass,
+        month: BillingPeriod,
+    ) -> Vec<Decimal> {
+        let nanos = |time: chrono::DateTime<chrono::Utc>| time.timestamp_nanos_opt().unwrap_or(i64::MAX);
+        let times = [nanos(month.start()), nanos(month.end()).saturating_sub(1)];
+        let price = |at: i64| {
+            let at = crate::time::EventTime::from_nanos(at);
+            let card = self.own_card(provider, [model, ""], at, &Context::default())?;
+            card.rates.covering(unit).map(crate::price::Rate::base)
+        };
+        times.into_iter().filter_map(price).collect()
+    }
+
+    /// What a cost is multiplied by.
+    pub fn factor(&self) -> Decimal {
+        Decimal::ONE + self.markup_percent / Decimal::ONE_HUNDRED
+    }
+}
+
+impl Monthly {
+    /// Whether it leaves every month as it is.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What a month whose usage is charged `usage` comes to besides: tiers, discount, included usage, commitment, minimum,
+    /// in this order, each on what the ones before left. None is zero.
+    pub fn adjustments(&self, usage: Cost) -> Vec<Adjustment> {
+        let mut made = Vec::new();
+        let mut left = usage;
+        let mut add = |left: &mut Cost, kind, name: &str, amount: Cost| {
+            if !amount.is_zero() {
+                *left += amount;
+                made.push(Adjustment { kind, name: name.to_string(), amount });
+            }
+        };
+        let tiers = if self.volume { self.volume_discount(left) } else { self.graduated_discount(left) };
+        add(&mut left, "discount", "discount by volume", -tiers);
+        let discount = percent(left.max(Cost::ZERO), self.discount_percent);
+        add(&mut left, "discount", "discount", -discount);
+        let included = left.clamp(Cost::ZERO, self.included.max(Cost::ZERO));
+        add(&mut left, "adjustment", "included usage", -included);
+        if self.commitment > Cost::ZERO {
+            let beyond = left - self.commitment;
+            if beyond < Cost::ZERO {
+                add(&mut left, "commitment", "commitment not used up", -beyond);
+            } else {
+                let overage = percent(beyond, self.overage_percent);
+                add(&mut left, "commitment", "usage beyond the commitment", overage);
+            }
+        }
+        if self.minimum > Cost::ZERO && left < self.minimum {
+            let missing = self.minimum - left;
+            add(&mut left, "minimum", "minimum charge", missing);
+        }
+        made
+    }
+
+    fn volume_discount(&self, usage: Cost) -> Cost {
+        let reached = self.tiers.iter().filter(|tier| usage > tier.above).max_by_key(|tier| tier.above);
+        reached.map_or(Cost::ZERO, |tier| percent(usage, tier.percent))
+    }
+
+    fn graduated_discount(&self, usage: Cost) -> Cost {
+        let mut tiers: Vec<&DiscountTier> = self.tiers.iter().collect();
+        tiers.sort_by_key(|tier| tier.above);
+        let ends = tiers.iter().skip(1).map(|tier| Some(tier.above)).chain([None]);
+        let part = |(tier, end): (&&DiscountTier, Option<Cost>)| {
+            let upto = end.map_or(usage, |end| end.min(usage));
+            percent((upto - tier.above).max(Cost::ZERO), tier.percent)
+        };
+        tiers.iter().zip(ends).map(part).sum()
+    }
+}
+
+/// What of its credits a tenant uses in a month that comes to `due`. `used` says how much of a credit other months used.
+/// The one that expires first is used first.
+pub fn use_credits<'g>(
+    grants: impl IntoIterator<Item = &'g CreditGrant>,
+    month: BillingPeriod,
+    due: Cost,
+    used: impl Fn(&CreditGrant) -> Cost,
+) -> Vec<Adjustment> {
+    let holds = |grant: &&CreditGrant| {
+        grant.from.is_none_or(|from| from <= month) && grant.expires.is_none_or(|expires| month < expires)
+    };
+    let mut grants: Vec<&CreditGrant> = grants.into_iter().filter(holds).collect();
+    grants.sort_by_key(|grant| (grant.expires.is_none(), grant.expires, &grant.name));
+    let mut left = due.max(Cost::ZERO);
+    let mut made = Vec::new();
+    for grant in grants {
+        let amount = (grant.amount - used(grant)).clamp(Cost::ZERO, left);
+        if !amount.is_zero() {
+            left -= amount;
+            made.push(Adjustment { kind: "credit", name: grant.name.clone(), amount: -amount });
+        }
+    }
+    made
+}
+
+impl Assignments {
+    /// Assignments as they stand; whoever reads them has seen to it that none of a tenant overlap.
+    pub fn new(list: Vec<Assignment>) -> Self {
+        Self { list }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Assignment> {
+        self.list.iter()
+    }
+
+    /// The name of a tenant's plan in a month: its own, else the one for every tenant.
+    pub fn plan_of(&self, tenant: &str, month: BillingPeriod) -> Option<&str> {
+        let of = |wanted: Option<&str>| {
+            self.list.iter().find(|known| known.tenant.as_deref() == wanted && known.holds_in(month))
+        };
+        of(Some(tenant)).or_else(|| of(None)).map(|found| found.plan.as_str())
+    }
+}
+
+impl Assignment {
+    /// Whether it holds in a month.
+    pub fn holds_in(&self, month: BillingPeriod) -> bool {
+        self.from.is_none_or(|from| from <= month) && self.to.is_none_or(|to| month < to)
+    }
+}
+
+/// So many percent of a cost, rounded half to even at the twelfth decimal.
+fn percent(cost: Cost, percent: Decimal) -> Cost {
+    let exact = cost.scaled(percent / Decimal::ONE_HUNDRED);
+    // Percents are at most ten thousand, costs far below their bound: see `Cost`.
+    exact.unwrap_or(Cost::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cost(text: &str) -> Cost {
+        Cost::parse(text).unwrap()
+    }
+
+    fn month(text: &str) -> BillingPeriod {
+        BillingPeriod::parse(text).unwrap()
+    }
+
+    fn shown(adjustments: &[Adjustment]) -> String {
+        let one = |made: &Adjustment| {
+            let amount = made.amount.to_string();
+            format!("{} {}", made.kind, amount.trim_end_matches('0').trim_end_matches('.'))
+        };
+        adjustments.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    fn tiers(volume: bool) -> Monthly {
+        let tier = |above, percent: i64| DiscountTier { above: cost(above), percent: Decimal::from(percent) };
+        // Not in order: a file need not be.
+        Monthly { tiers: vec![tier("1000", 20), tier("100", 10)], volume, ..Monthly::default() }
+    }
+
+    #[test]
+    fn a_month_comes_to_what_its_plan_says() {
+        let plain = Monthly::default;
+        let discount = Monthly { discount_percent: Decimal::from(5), ..plain() };
+        let included = Monthly { included: cost("50"), ..plain() };
+        let commitment = Monthly { commitment: cost("1000"), overage_percent: Decimal::from(10), ..plain() };
+        let minimum = Monthly { minimum: cost("20"), ..plain() };
+        let all = Monthly {
+            discount_percent: Decimal::from(10),
+            included: cost("50"),
+            minimum: cost("100"),
+            ..tiers(false)
+        };
+        for (plan, usage, expected) in [
+            (&plain(), "123.45", ""),
+            (&tiers(false), "100", ""),
+            (&tiers(false), "100.5", "discount -0.05"),
+            (&tiers(false), "2000", "discount -290"),
+            (&tiers(true), "100", ""),
+            (&tiers(true), "1000", "discount -100"),
+            (&tiers(true), "2000", "discount -400"),
+            (&discount, "10", "discount -0.5"),
+            (&discount, "-10", ""),
+            (&included, "30", "adjustment -30"),
+            (&included, "80", "adjustment -50"),
+            (&included, "0", ""),
+            (&commitment, "400", "commitment 600"),
+            (&commitment, "0", "commitment 1000"),
+            (&commitment, "1000", ""),
+            (&commitment, "1500", "commitment 50"),
+            (&minimum, "12.30", "minimum 7.7"),
+            (&minimum, "20", ""),
+            (&minimum, "-5", "minimum 25"),
+            // 200 less 10 of tiers, less 19 of discount, less 50 included is 121.
+            (&all, "200", "discount -10, discount -19, adjustment -50"),
+            (&all, "0", "minimum 100"),
+        ] {
+            assert_eq!(shown(&plan.adjustments(cost(usage))), expected, "{usage} {plan:?}");
+        }
+    }
+
+    #[test]
+    fn credits_are_used_once_the_one_that_expires_first_before_the_others() {
+        let grant = |name: &str, amount, from: Option<&str>, expires: Option<&str>| CreditGrant {
+            tenant: "acme".into(),
+            name: name.into(),
+            amount: cost(amount),
+            from: from.map(month),
+            expires: expires.map(month),
+        };
+        let grants = [
+            grant("for ever", "100", None, None),
+            grant("spring", "30", Some("2026-03"), Some("2026-06")),
+            grant("may", "20", None, Some("2026-06")),
+        ];
+        let used = |grant: &CreditGrant| if grant.name == "spring" { cost("25") } else { Cost::ZERO };
+        for (at, due, expected) in [
+            ("2026-05", "10", "credit -10"),
+            ("2026-05", "22", "credit -20, credit -2"),
+            ("2026-05", "500", "credit -20, credit -5, credit -100"),
+            ("2026-02", "500", "credit -20, credit -100"),
+            ("2026-06", "500", "credit -100"),
+            ("2026-05", "0", ""),
+            ("2026-05", "-7", ""),
+        ] {
+            assert_eq!(shown(&use_credits(&grants, month(at), cost(due), used)), expected, "{at} {due}");
+        }
+    }
+
+    #[test]
+    fn a_tenants_own_plan_goes_before_everyones() {
+        let assignment =
+            |tenant: Option<&str>, plan: &str, from: Option<&str>, to: Option<&str>| Assignment {
+                tenant: tenant.map(Into::into),
+                plan: plan.into(),
+                from: from.map(month),
+                to: to.map(month),
+            };
+        let assignments = Assignments::new(vec![
+            assignment(None, "standard", Some("2026-02"), None),
+            assignment(Some("acme"), "gold", Some("2026-03"), Some("2026-05")),
+        ]);
+        for (tenant, at, expected) in [
+            ("acme", "2026-01", None),
+            ("acme", "2026-02", Some("standard")),
+            ("acme", "2026-03", Some("gold")),
+            ("acme", "2026-04", Some("gold")),
+            ("acme", "2026-05", Some("standard")),
+            ("globex", "2026-04", Some("standard")),
+        ] {
+            assert_eq!(assignments.plan_of(tenant, month(at)), expected, "{tenant} {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_month_never_comes_to_less_than_its_minimum_and_discounts_never_below_nothing(
+            usage in 0..10_i64.pow(15), included in 0..10_i64.pow(15), minimum in 0..10_i64.pow(15), percent in 0..100_i64,
+        ) {
+            let of = |picos: i64| Cost::from_picos(picos.into());
+            let plan = Monthly {
+                discount_percent: Decimal::from(percent), included: of(included), minimum: of(minimum), ..tiers(percent % 2 == 0)
+            };
+            let total: Cost = of(usage) + plan.adjustments(of(usage)).iter().map(|made| made.amount).sum();
+            prop_assert!(total >= of(minimum) && total >= Cost::ZERO);
+            prop_assert!(total <= of(usage).max(of(minimum)));
+        }
+
+        #[test]
+        fn graduated_never_gives_more_than_volume(usage in 0..10_i64.pow(16)) {
+            let usage = Cost::from_picos(usage.into());
+            let of = |plan: Monthly| plan.adjustments(usage).iter().map(|made| made.amount).sum::<Cost>();
+            prop_assert!(of(tiers(true)) <= of(tiers(false)));
+        }
+    }
+}

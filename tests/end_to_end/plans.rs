@@ -1,0 +1,239 @@
+//! Plans: what tenants are charged, on entries and at close, and that every figure stays a sum over the ledger.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::money_spans::{Call, OCTOBER, export};
+use crate::server::Server;
+
+const JSON: &str = "application/json";
+
+fn json(server: &Server, line: &str) -> Value {
+    serde_json::from_str(&server.succeed(&format!("{line} --format json"))).unwrap()
+}
+
+fn import(server: &Server, dir: &Path, text: &str) -> String {
+    let path = dir.join("plans.toml");
+    std::fs::write(&path, text).unwrap();
+    server.succeed(&format!("plans import {}", path.display()))
+}
+
+/// Charge and cost of October by tenant.
+fn october(server: &Server) -> Vec<[String; 3]> {
+    let usage = json(server, "usage --month 2026-10 --by tenant");
+    let rows = usage["rows"].as_array().unwrap().iter();
+    rows.map(|row| ["tenant", "cost", "charge"].map(|key| row[key].as_str().unwrap().to_string())).collect()
+}
+
+const PLANS: &str = r#"
+[[plan]]
+name = "markup"
+markup_percent = 20
+minimum = "1"
+
+[[plan]]
+name = "own"
+included = 0.001
+[[plan.price]]
+provider = "openai"
+model = "gpt-4o"
+input_mtok = 4
+output_mtok = 20
+
+[[plan]]
+name = "committed"
+commitment = "10"
+
+[[assign]]
+tenant = "*"
+plan = "markup"
+from = "2026-10"
+[[assign]]
+tenant = "globex"
+plan = "own"
+[[assign]]
+tenant = "quiet"
+plan = "committed"
+
+[[credit]]
+tenant = "acme"
+name = "welcome"
+amount = "0.25"
+expires = "2027-01"
+"#;
+
+/// Scenario: tenants with a markup, with own prices, with a commitment and no usage, with a credit; the month is closed.
+/// Guarantees: the charge is what the plan says, to the last digit; cost stays the provider's; invoices add up to the
+/// ledger; a plan that changes later changes nothing that stands; closing again changes nothing.
+#[test]
+fn tenants_are_charged_by_their_plans_and_every_figure_is_one_sum() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[]);
+    import(&server, dir.path(), PLANS);
+    let calls = [OCTOBER, Call { trace: 2, answer: 2, tenant: "globex", ..OCTOBER }];
+    assert_eq!(server.post(JSON, &export(&calls)).unwrap().status, 200);
+    server.succeed("settle");
+    // 1,000 × 2.50 + 100 × 10 dollars a million; a fifth more; 1,000 × 4 + 100 × 20 dollars a million.
+    let expected =
+        [["acme", "0.003500000000", "0.004200000000"], ["globex", "0.003500000000", "0.006000000000"]];
+    assert_eq!(october(&server), expected);
+    server.succeed("verify");
+
+    // Other plans, and late evidence: what stands keeps its plan.
+    import(&server, dir.path(), &PLANS.replace("markup_percent = 20", "markup_percent = 50"));
+    assert_eq!(
+        server
+            .post(JSON, &export(&[Call { scope: "other", trace: 3, cached: 400, ..OCTOBER }]))
+            .unwrap()
+            .status,
+        200
+    );
+    server.succeed("settle");
+    assert_eq!(october(&server)[0], ["acme", "0.003000000000", "0.003600000000"]);
+    server.succeed("verify");
+    import(&server, dir.path(), PLANS);
+
+    let preview = json(&server, "plans preview --month 2026-10");
+    let closed = json(&server, "period close --month 2026-10");
+    let adjusted = [
+        ["acme", "0.003000000000", "0.750000000000"],
+        ["globex", "0.003500000000", "0.005000000000"],
+        ["quiet", "0.000000000000", "10.000000000000"],
+    ];
+    assert_eq!(october(&server), adjusted, "{preview}");
+    assert_eq!(json(&server, "period close --month 2026-10"), closed);
+    server.succeed("invoice issue --month 2026-10");
+    server.succeed("verify");
+
+    let out = dir.path().join("out");
+    server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+    let acme = std::fs::read_to_string(out.join("invoice-2026-10-acme.csv")).unwrap();
+    let lines: Vec<&str> = acme.lines().skip(1).collect();
+    let cell = |line: &str, at: usize| line.split(',').nth(at).unwrap().to_string();
+    let of = |at: usize| lines.iter().map(|line| cell(line, at)).collect::<Vec<_>>();
+    assert_eq!(of(5), ["usage", "usage", "usage", "credit", "minimum"], "{acme}");
+    assert_eq!(
+        of(12),
+        ["0.000600000000", "0.001800000000", "0.001200000000", "-0.250000000000", "0.996400000000"],
+        "{acme}"
+    );
+    assert_eq!(of(11)[0], "0.0000015", "a unit price is the cost's and the markup: {acme}");
+    let summary = std::fs::read_to_string(out.join("summary-2026-10.csv")).unwrap();
+    assert_eq!(summary.lines().count(), 4, "{summary}");
+    assert!(summary.contains("quiet,2026-10-0003,0,10.000000000000,USD"), "{summary}");
+    // Margin is a query.
+    let margin = server.rows("SELECT tenant, toString(sum(l.charge) - sum(l.cost)) AS margin FROM ledgerline.ledger AS l GROUP BY tenant ORDER BY tenant");
+    assert_eq!(margin[1]["margin"], "0.0015", "{margin:?}");
+    server.stop();
+}
+
+/// Scenario: a plan file with every kind of fault.
+/// Guarantees: all of them are named, with their lines, and nothing is imported.
+#[test]
+fn every_fault_of_a_plan_file_is_named_and_nothing_is_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[]);
+    let path = dir.path().join("plans.toml");
+    let text = r#"currency = "EUR"
+[[plan]]
+name = "a"
+markup_percent = -5
+[[plan]]
+name = "b"
+minimum = 1e30
+[[plan]]
+name = "c"
+discount_percent = 101
+[[plan]]
+minimum = 1
+[[plan]]
+name = "d"
+[[plan.tier]]
+above = 100
+[[plan.price]]
+provider = "openai"
+model = "gpt-4o"
+smell_mtok = 1
+[[assign]]
+tenant = "acme"
+plan = "nobody's"
+[[assign]]
+tenant = "acme"
+plan = "nobody's"
+from = "2026-13"
+[[credit]]
+tenant = "acme"
+name = "x"
+amount = 0
+"#;
+    std::fs::write(&path, text).unwrap();
+    let refused = server.command(&format!("plans import {}", path.display()));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    for line in [1, 4, 7, 10, 11, 15, 20, 21, 27, 28] {
+        assert!(said.contains(&format!("line {line}:")), "line {line}\n{said}");
+    }
+    assert_eq!(server.rows("SELECT count() AS n FROM ledgerline.plan_sources")[0]["n"], 0);
+    server.stop();
+}
+
+/// Scenario: tenants with names that are formulas, paths, CSV, long, or run from right to left; the same calls in another
+/// order and in other requests at another server.
+/// Guarantees: each has a file of its own inside the directory; cells stay inert; the same calls give the same bytes.
+#[test]
+fn odd_names_are_safe_and_the_order_of_arrival_changes_no_byte() {
+    let long = "x".repeat(10 * 1024);
+    let names = ["=cmd()", "../../x", "a,b\"c", &long, "\u{202e}cba", "line\nbreak", "x", "X"];
+    let calls: Vec<Call<'_>> = names
+        .iter()
+        .zip(1..)
+        .flat_map(|(tenant, n)| {
+            let call = Call { tenant, trace: n * 10, answer: n * 10, tokens: (100 * n + 7, n), ..OCTOBER };
+            [call, Call { trace: n * 10 + 1, answer: n * 10 + 1, model: "gpt-4o-mini", ..call }]
+        })
+        .collect();
+    let shuffled: Vec<Call<'_>> = calls.iter().rev().copied().collect();
+    let plans = PLANS.replace("markup_percent = 20", "markup_percent = 33.333333");
+    let exports = [(calls, 16), (shuffled, 3)].map(|(calls, at_once)| {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(&dir.path().join("data"), &[]);
+        import(&server, dir.path(), &plans);
+        for calls in calls.chunks(at_once) {
+            assert_eq!(server.post(JSON, &export(calls)).unwrap().status, 200);
+            server.succeed("settle");
+        }
+        server.succeed("invoice issue --month 2026-10");
+        server.succeed("verify");
+        let nobodys = json(&server, "usage --month 2026-10 --by state --tenant=");
+        assert_eq!(nobodys["totals"]["calls"], 2);
+        let out = dir.path().join("out");
+        server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+        server.stop();
+        let files = std::fs::read_dir(&out).unwrap().map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())
+        });
+        files.collect::<std::collections::BTreeMap<_, _>>()
+    });
+    // A name of 10 KiB is nobody's: the collector takes names of 256 bytes, and the calls are counted without a tenant.
+    let files = exports[0].keys();
+    assert_eq!(
+        exports[0].len(),
+        names.len() + 1,
+        "a file a tenant, one for the commitment, a summary: {files:?}"
+    );
+    assert!(
+        exports[0].keys().all(|name| name.len() < 160 && !name.contains(['/', '\n'])),
+        "{:?}",
+        exports[0].keys()
+    );
+    assert!(exports[0] == exports[1], "the same calls give the same bytes");
+    for (name, bytes) in &exports[0] {
+        let mut reader = csv::ReaderBuilder::new().from_reader(bytes.as_slice());
+        for record in reader.records() {
+            let record = record.unwrap();
+            assert!(record.iter().all(|cell| !cell.starts_with('=')), "{name}: {record:?}");
+        }
+    }
+}
