@@ -1,0 +1,6 @@
+//! What is measured: each file runs one experiment and makes its tables.
+
+mod arrival;
+pub mod acknowledge;
+pub mod end_to_end;
+pub mod lag;

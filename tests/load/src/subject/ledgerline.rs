@@ -1,0 +1,114 @@
+//! `ledgerline serve` as processes: a collector without ClickHouse, a host of the engine alone, and a collector on it.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use super::{Place, Process};
+
+/// The discard port, where nobody listens: a ClickHouse that is down.
+const NO_CLICKHOUSE: &str = "http://127.0.0.1:9";
+
+/// A running server on a data directory of its own, which goes with it.
+#[derive(Debug)]
+pub struct Ledgerline {
+    pub process: Process,
+    pub otlp_grpc: String,
+    pub otlp_http: String,
+    /// URL of the ClickHouse it uses.
+    pub clickhouse: String,
+    admin: String,
+    // After the process: it is dropped, and removed, when the process is gone.
+    data_dir: TempDir,
+}
+
+impl Ledgerline {
+    /// A collector whose ClickHouse cannot be reached: all it can do is acknowledge.
+    pub fn with_shipping_paused(place: &Place) -> anyhow::Result<Self> {
+        Self::start(place, &["--clickhouse-url", NO_CLICKHOUSE], &[])
+    }
+
+    /// A server that receives nothing and settles nothing: what it spends, its engine spends.
+    pub fn engine_host(place: &Place) -> anyhow::Result<Self> {
+        Self::start(place, &["--clickhouse-addr", "127.0.0.1:0"], &[("LEDGERLINE_SETTLE_ENABLED", "false")])
+    }
+
+    /// A collector that ships to and settles in the engine of another process.
+    pub fn on(place: &Place, engine: &Self) -> anyhow::Result<Self> {
+        let password = engine.owner_password()?;
+        let user =
+            [("LEDGERLINE_CLICKHOUSE_USER", "ledgerline"), ("LEDGERLINE_CLICKHOUSE_PASSWORD", &password)];
+        Self::start(place, &["--clickhouse-url", &engine.clickhouse], &user)
+    }
+
+    fn start(place: &Place, flags: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let data_dir = place.temporary()?;
+        let mut command = Command::new(&place.ledgerline);
+        // A place without a configuration file, and a surrounding without settings: defaults are measured.
+        command.current_dir(data_dir.path()).args(["serve", "--data-dir"]).arg(data_dir.path().join("data"));
+        for flag in ["--otlp-grpc-addr", "--otlp-http-addr", "--admin-addr"] {
+            command.args([flag, "127.0.0.1:0"]);
+        }
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEDGERLINE_")) {
+            if name != "LEDGERLINE_ENGINE_LIBRARY" {
+                command.env_remove(name);
+            }
+        }
+        command.args(flags).envs(variables.iter().copied()).env("LEDGERLINE_LOG_LEVEL", "warn");
+        let mut process = Process::start(&mut command, Stdio::piped(), data_dir.path().join("stderr"))?;
+        let ready = process.first_line()?;
+        let address = |key: &str| {
+            let found = ready.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+            let found =
+                found.with_context(|| format!("the server did not start: {}", process.last_words()))?;
+            anyhow::Ok(found.to_string())
+        };
+        let (otlp_grpc, otlp_http) = (address("otlp_grpc")?, address("otlp_http")?);
+        let (admin, clickhouse) = (address("admin")?, address("clickhouse")?);
+        Ok(Self { process, otlp_grpc, otlp_http, clickhouse, admin, data_dir })
+    }
+
+    /// The password of the engine's owner.
+    pub fn owner_password(&self) -> anyhow::Result<String> {
+        let path = self.data_dir.path().join("data/clickhouse-owner-password");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(text.trim().to_string())
+    }
+
+    /// How many calls it says it has posted to the ledger.
+    pub async fn calls_posted(&self) -> anyhow::Result<u64> {
+        let page =
+            reqwest::get(format!("http://{}/metrics", self.admin)).await?.error_for_status()?.text().await?;
+        sum_of_metric(&page, "ledgerline_calls_posted_total")
+    }
+}
+
+/// Sums a metric over its labels.
+fn sum_of_metric(page: &str, name: &str) -> anyhow::Result<u64> {
+    let samples = page.lines().filter(|line| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+    });
+    samples
+        .map(|line| {
+            let value = line.rsplit(' ').next().unwrap_or_default();
+            value.parse::<u64>().with_context(|| format!("not a count: {line}"))
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_labels_and_no_other() {
+        let page =
+            "# TYPE calls counter\ncalls{state=\"billed\"} 40\ncalls{state=\"unpriced\"} 2\ncalls_lost 7\n";
+        assert_eq!(sum_of_metric(page, "calls").unwrap(), 42);
+        assert_eq!(sum_of_metric(page, "absent").unwrap(), 0);
+        assert!(sum_of_metric("calls nan", "calls").is_err());
+    }
+}
