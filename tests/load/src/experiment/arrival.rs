@@ -54,6 +54,7 @@ impl Arrival {
         let (mut seen, mut seen_at) = (0, begun);
         loop {
             let now = self.spans().await?;
+            self.subject.process().spent()?;
             anyhow::ensure!(now <= spans, "{spans} spans were sent and {now} arrived");
             if now == spans {
                 return Ok(begun.elapsed());

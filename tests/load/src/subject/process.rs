@@ -1,5 +1,6 @@
 //! A process under measurement, and what Linux counts of it. Dropped, it is killed.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -16,7 +17,12 @@ pub const STEPS: [&str; 5] = ["receive", "journal", "ship", "settle", "trace"];
 pub struct Process {
     child: Child,
     errors: PathBuf,
+    /// Name and ticks of every thread at the last look at it, so that what a thread spent keeps its name when it ends.
+    threads: RefCell<Threads>,
 }
+
+/// By thread id: name, and CPU time in clock ticks.
+type Threads = BTreeMap<String, (String, u64)>;
 
 /// CPU time spent since the process began, in clock ticks.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +36,7 @@ pub struct Spent {
 pub struct CpuSeconds {
     /// Of each of [`STEPS`].
     pub steps: [f64; STEPS.len()],
-    /// Of all other threads, those that have ended among them.
+    /// Of all other threads.
     pub other: f64,
 }
 
@@ -44,7 +50,7 @@ impl Process {
             .stderr(file)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
-        Ok(Self { child, errors })
+        Ok(Self { child, errors, threads: RefCell::default() })
     }
 
     /// The first line of a piped standard output; empty where the process ended without one.
@@ -63,9 +69,10 @@ impl Process {
         lines.join("\n")
     }
 
-    /// CPU time so far.
+    /// CPU time so far. Idle threads end after some seconds: over longer waits look now and then, or what they spent since
+    /// the last look counts as `other`.
     pub fn spent(&self) -> anyhow::Result<Spent> {
-        Spent::of(&self.child.id().to_string())
+        Spent::of(&self.child.id().to_string(), &mut self.threads.borrow_mut())
     }
 
     /// The most memory it ever had resident, in MiB.
@@ -87,18 +94,21 @@ impl Drop for Process {
 impl Spent {
     /// Of this process.
     pub fn of_myself() -> anyhow::Result<Self> {
-        Self::of("self")
+        Self::of("self", &mut Threads::new())
     }
 
-    fn of(process: &str) -> anyhow::Result<Self> {
-        let (_, whole) = parse_stat(&fs::read_to_string(format!("/proc/{process}/stat"))?)?;
-        let mut by_thread_name = BTreeMap::new();
+    fn of(process: &str, threads: &mut Threads) -> anyhow::Result<Self> {
         for task in fs::read_dir(format!("/proc/{process}/task"))? {
-            // A thread may end while we look; then its time is among `other`.
-            let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
-            let (name, ticks) = parse_stat(&stat)?;
-            *by_thread_name.entry(name).or_default() += ticks;
+            let task = task?;
+            // A thread may end while we look.
+            let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
+            threads.insert(task.file_name().to_string_lossy().into_owned(), parse_stat(&stat)?);
         }
+        let mut by_thread_name = BTreeMap::new();
+        for (name, ticks) in threads.values() {
+            *by_thread_name.entry(name.clone()).or_default() += ticks;
+        }
+        let (_, whole) = parse_stat(&fs::read_to_string(format!("/proc/{process}/stat"))?)?;
         Ok(Self { whole, by_thread_name })
     }
 
@@ -164,8 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn this_process_can_be_read() {
-        let spent = Spent::of_myself().unwrap();
-        assert!(!spent.by_thread_name.is_empty());
+    fn a_thread_that_has_ended_keeps_what_it_spent() {
+        let gone = ("not a thread id".to_string(), ("receive".to_string(), 250));
+        let mut threads = Threads::from([gone]);
+        let spent = Spent::of("self", &mut threads).unwrap();
+        assert_eq!(spent.by_thread_name["receive"], 250);
+        assert!(spent.by_thread_name.len() > 1, "this process was read: {spent:?}");
     }
 }
