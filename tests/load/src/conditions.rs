@@ -28,7 +28,7 @@ pub async fn describe(options: &Options, place: &Place) -> anyhow::Result<String
     let bytes_per_span = generator.request(0).len() as u64 / generator.batch();
     let lines = [
         format!("date: {}", Utc::now().format("%Y-%m-%d %H:%M UTC")),
-        format!("commit: {}", commit()),
+        format!("commit of the checkout: {}", commit()),
         format!("program: {}", first_line(&place.ledgerline, &["--version"])?),
         format!("engine: {engine}"),
         format!("Rotel: {rotel}"),

@@ -10,6 +10,9 @@ use crate::report::{Progress, Section, number};
 use crate::send::{Acknowledged, Pace};
 use crate::subject::{CpuSeconds, Ledgerline, Place, Rotel, STEPS, Spent, Subject, Who};
 
+/// The design's aims, as `docs/performance.md` has them, in the columns of the table of steps.
+const BUDGET: [&str; STEPS.len() + 4] = ["budget", "1.5", "0.5", "0.5", "3", "-", "-", "9", "14.5"];
+
 /// What to run.
 #[derive(Debug)]
 pub struct Plan {
@@ -112,9 +115,9 @@ fn rates(runs: &[Run]) -> Section {
         section.row(&[
             run.cell.to_string(),
             run.who.name().to_string(),
-            run.spans.to_string(),
+            number(run.spans as f64),
             per_second(run.acknowledging),
-            run.backlog.to_string(),
+            number(run.backlog as f64),
             number(run.behind.as_secs_f64()),
             per_second(run.acknowledging + run.behind),
             number(run.collector.whole()),
@@ -132,6 +135,7 @@ fn steps(runs: &[Run]) -> Section {
     let header: Vec<&str> =
         ["requests"].into_iter().chain(STEPS).chain(["other", "engine", "whole"]).collect();
     let mut section = Section::new("CPU s per million spans by step, end to end", &header);
+    section.row(&BUDGET.map(str::to_string));
     for run in runs.iter().filter(|run| run.who == Who::Ledgerline) {
         let steps = run.collector.steps.map(number);
         let rest = [run.collector.other, run.engine, run.collector.whole() + run.engine].map(number);

@@ -64,8 +64,8 @@ pub async fn run(place: &Place, plan: &Plan, progress: &Progress) -> anyhow::Res
         progress.say(&format!("lag: {rate} spans/s"));
         let run = measure(place, plan, *rate).await?;
         section.row(&[
-            run.rate.to_string(),
-            run.spans.to_string(),
+            number(run.rate as f64),
+            number(run.spans as f64),
             number(run.lag_seconds.median),
             number(run.lag_seconds.highest),
             number(run.p50_ms),
