@@ -4,7 +4,7 @@
 //! run, write. Everything here may block.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -277,7 +277,7 @@ impl Job {
         let mut piece = vec![0; INSERT_PIECE_BYTES];
         loop {
             // An error leaves the stream unfinished, which cancels the insert.
-            let size = data.read(&mut piece).map_err(|error| body::exception(&error))?;
+            let size = fill(&mut data, &mut piece).map_err(|error| body::exception(&error))?;
             if size == 0 {
                 break;
             }
@@ -363,6 +363,21 @@ impl Job {
         answer.write(bytes)?;
         Ok(summary)
     }
+}
+
+/// Reads until the piece is full or the data ends. The engine takes each piece by another thread, so that handing over what
+/// happens to have arrived would wake it for every packet.
+fn fill(data: &mut Decoded, piece: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match data.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(size) => filled += size,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 const UNKNOWN_DATABASE: u32 = 81;
