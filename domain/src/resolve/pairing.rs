@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Rule;
 use super::accord::{self, Accord, covers, pairs, states_nothing, touch};
 use super::duplicates::Group;
+use super::stream_usage::ends_stream;
 use super::tree::{Parent, Tree};
 use crate::identity::TraceId;
 use crate::observation::Observation;
@@ -153,9 +154,12 @@ fn is_shell(x: &Observation, y: &Observation) -> bool {
 }
 
 /// What no two reports of one call can be: by one instrumentation unless one is the raw request of the other; or apart
-/// in time, unless what ties one of them to its group is not the time.
+/// in time, unless what ties one of them to its group is not the time. The mark of a stream's end is tied by neither.
 fn excluded(tree: &Tree<'_>, (a, x): (&Group, usize), (b, y): (&Group, usize)) -> bool {
     let (one, other) = (tree.report(x), tree.report(y));
+    if ends_stream(one, other) || ends_stream(other, one) {
+        return false;
+    }
     let timeless = || a.timeless.contains(&x) || b.timeless.contains(&y);
     let one_scope = || one.scope.name == other.scope.name;
     (!touch(one, other) && !timeless()) || (one_scope() && !(one.trace == other.trace && nest(tree, x, y)))

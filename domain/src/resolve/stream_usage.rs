@@ -54,6 +54,17 @@ pub(super) fn attach(tree: &Tree<'_>, groups: &mut Vec<Group>) {
     groups.retain(|group| !group.members.is_empty());
 }
 
+/// Whether a span only marks, later and maybe in a trace of its own, the end of a stream that the same instrumentation reports
+/// without usage.
+pub(super) fn ends_stream(mark: &Observation, stream: &Observation) -> bool {
+    mark.scope.name == stream.scope.name
+        && is_no_length(mark)
+        && !is_no_length(stream)
+        && states_nothing(&stream.usage)
+        && !states_nothing(&mark.usage)
+        && stream.end.nanos() <= mark.start.nanos().saturating_add(CLOCK_SLACK_NANOS)
+}
+
 fn is_no_length(report: &Observation) -> bool {
     report.end.nanos().saturating_sub(report.start.nanos()) <= NO_LENGTH_NANOS
 }

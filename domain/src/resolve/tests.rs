@@ -359,6 +359,16 @@ fn a_span_of_no_length_without_usage_only_ends_the_stream_before_it() {
 }
 
 #[test]
+fn the_end_of_a_stream_in_a_trace_of_its_own_joins_the_call_that_the_sdk_reports_under_the_stream() {
+    check(
+        "s/a - call x 0-20
+         s/b a call y 1-100 in=5 out=2 id=1
+         t/z - call x 101-101 in=5 out=2",
+        &["b+a+z:no-id 5>2"],
+    );
+}
+
+#[test]
 fn a_gateway_that_fell_back_or_was_asked_by_alias_is_the_call_inside_it_and_named_after_it() {
     check(
         "a r call x 0-100 in=5 out=2 asked=fast model=fast
