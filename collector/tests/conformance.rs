@@ -39,7 +39,11 @@ fn sorted(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    let dirs = sorted(&root().join("tests/fixtures/genai-spans")).into_iter().filter(|path| path.is_dir());
+    let sets = ["tests/fixtures/genai-spans", "tests/fixtures/recorded"];
+    let dirs = sets
+        .into_iter()
+        .flat_map(|set| sorted(&root().join(set)))
+        .filter(|path| path.join("expected.json").is_file());
     let read = |dir: PathBuf| Scenario {
         name: dir.file_name().unwrap().to_string_lossy().into_owned(),
         truth: serde_json::from_slice(&fs::read(dir.join("expected.json")).unwrap()).unwrap(),
@@ -50,7 +54,7 @@ fn scenarios() -> Vec<Scenario> {
             .collect(),
     };
     let scenarios: Vec<_> = dirs.map(read).collect();
-    assert!(scenarios.len() >= 45, "{} scenarios", scenarios.len());
+    assert!(scenarios.len() >= 86, "{} scenarios", scenarios.len());
     scenarios
 }
 
@@ -134,9 +138,9 @@ impl Figures {
 const HEAD: &str = "\
 # Conformance
 
-What settlement makes of the spans that real libraries export. Each scenario of `tests/fixtures/genai-spans` was recorded
-against a provider that logged what it would bill; *expected* is how many of those calls left a span of their own. Everything
-else is counted by our own decoder and rules. `UPDATE_GOLDEN=1 cargo test -p ledgerline-collector --test conformance` writes
+What settlement makes of the spans that real libraries export. Each scenario of `tests/fixtures/genai-spans`, and after them
+of `tests/fixtures/recorded`, was recorded against a provider that logged what it would bill; *expected* is how many of those
+calls left a span of their own. Everything else is counted by our own decoder and rules. `UPDATE_GOLDEN=1 cargo test -p ledgerline-collector --test conformance` writes
 this page; the same test fails where it is not current, or where expected is not billed, partial and unmetered together.
 
 | column | counts |
