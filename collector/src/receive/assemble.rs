@@ -242,7 +242,7 @@ fn malformed(error: InflateError) -> Refusal {
 fn decompresses_too_large(bytes_max: usize) -> Refusal {
     Refusal::TooLarge(format!(
         "the body is larger than {bytes_max} bytes when decompressed; export smaller batches, \
-         or raise receive.limits.decompressed_bytes_max"
+         or raise otlp.decompressed_max"
     ))
 }
 

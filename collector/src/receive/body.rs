@@ -84,7 +84,7 @@ where
 /// The refusal of a body that is, or says it is, larger than `bytes_max`.
 pub(super) fn too_large(bytes_max: usize) -> Refusal {
     Refusal::TooLarge(format!(
-        "the body is larger than {bytes_max} bytes; export smaller batches, or raise receive.limits.body_bytes_max"
+        "the body is larger than {bytes_max} bytes; export smaller batches, or raise otlp.body_max"
     ))
 }
 

@@ -58,7 +58,7 @@ impl Budget {
     /// A place for a request, after a short wait at most.
     pub(super) async fn place(&self) -> Result<Place, Refusal> {
         self.acquire(&self.places, 1).await.map(Place).map_err(|_| {
-            self.busy("all places for requests are taken; send again, or raise receive.limits.requests_max")
+            self.busy("all places for requests are taken; send again, or raise otlp.requests_max")
         })
     }
 
@@ -91,9 +91,7 @@ impl Lease {
             return Ok(());
         }
         let more = self.budget.acquire(&self.budget.memory, missing).await.map_err(|_| {
-            self.budget.busy(
-                "memory for requests is used up; send again, or raise receive.limits.in_flight_bytes_max",
-            )
+            self.budget.busy("memory for requests is used up; send again, or raise otlp.in_flight_max")
         })?;
         match &mut self.permit {
             Some(permit) => permit.merge(more),

@@ -67,7 +67,7 @@ async fn a_decompression_bomb_costs_no_more_than_the_limit() {
     for (coding, body) in [("gzip", &bomb[..60 * KIB]), ("zstd", &small_bomb), ("gzip", &bomb[..60 * KIB])] {
         let reply = server.post("/v1/traces", &[JSON, ("content-encoding", coding)], body.to_vec()).await;
         assert_eq!(reply.status, 413, "{coding}: {}", reply.text());
-        assert!(reply.text().contains("decompressed_bytes_max"), "{}", reply.text());
+        assert!(reply.text().contains("otlp.decompressed_max"), "{}", reply.text());
     }
     assert_eq!(server.until(|now| now.in_flight == 0).await.in_flight_bytes, 0);
 }
@@ -147,7 +147,7 @@ async fn a_request_that_finds_no_memory_is_told_to_come_back() {
         server.until(|now| now.in_flight_bytes >= 200 * KIB as u64).await;
         let reply = server.post("/v1/traces", &headers, body.clone()).await;
         assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, "1"));
-        assert!(reply.text().contains("in_flight_bytes_max"), "{}", reply.text());
+        assert!(reply.text().contains("otlp.in_flight_max"), "{}", reply.text());
         // A small one still finds room.
         server.open_gate();
         assert_eq!(server.post_traces("x").await.status, 200);
