@@ -22,6 +22,8 @@ mod merge;
 mod attribution;
 mod link_keys;
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 pub use link_keys::{LinkKey, link_keys};

@@ -3,7 +3,6 @@
 //! The encoding is Protocol Buffers with field numbers that are never reused, so that a journal or a log written by an
 //! earlier version is read by every later one. It is written once, when a span is decoded, and travels unchanged
 //! through journal, batch and table; settlement checks the hash of exactly these bytes.
-
 //!
 //! | file | idea |
 //! |---|---|
