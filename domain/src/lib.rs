@@ -10,6 +10,7 @@ pub mod identity;
 pub mod time;
 pub mod usage;
 pub mod naming;
+pub mod attributes;
 pub mod observation;
 pub mod resolve;
 pub mod money;
@@ -18,6 +19,7 @@ pub mod rate;
 pub mod ledger;
 pub mod plan;
 
+pub use attributes::{Attributes, AttributesMark};
 pub use identity::{CallId, CollectorId, EntryId, Realm, SpanId, TraceId};
 pub use money::{Amount, Cost, Currency, Rounding};
 pub use observation::{Evidence, Link, Observation};

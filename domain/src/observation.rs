@@ -6,6 +6,7 @@
 //! Its texts are owned (`String`, where nothing else is said) wherever it is kept. The decoder, which only writes it down, makes
 //! it of texts that it borrows from the request.
 
+use crate::attributes::Attributes;
 use crate::identity::{Realm, SpanId, TraceId};
 use crate::time::{EventTime, ReceivedAt};
 use crate::usage::{Usage, UsageFault};
@@ -268,8 +269,8 @@ pub struct Observation<S = String> {
     pub resource_dimensions: Dimensions<S>,
     /// The decoder that made this.
     pub decoder_version: u32,
-    /// The span's non-content attributes of AI namespaces, verbatim, as one JSON object of at most 4 KiB.
-    pub attributes: S,
+    /// The span's attributes, for later decoders.
+    pub attributes: Attributes<S>,
 }
 
 impl<S> Observation<S> {
@@ -307,7 +308,7 @@ impl<S> Observation<S> {
             dimensions: self.dimensions.map(&text),
             resource_dimensions: self.resource_dimensions.map(&text),
             decoder_version: self.decoder_version,
-            attributes: text(self.attributes),
+            attributes: self.attributes.map(&text),
         }
     }
 }

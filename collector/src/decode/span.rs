@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use domain::naming;
 use domain::observation::{KeyStamp, Kind, Observation, ResponseId, Scope, SpanStatus, Trust};
-use domain::{EventTime, ReceivedAt, Usage};
+use domain::{Attributes, EventTime, ReceivedAt, Usage};
 
 use super::answer::Recorded;
 use super::config::Dimension;
@@ -143,7 +143,7 @@ fn bare<'a>(
         dimensions: findings.told.dimensions(),
         resource_dimensions: source.resource.dimensions.borrowed().map(|told| text(told.as_str())),
         decoder_version: DECODER_VERSION,
-        attributes: text(kept),
+        attributes: Attributes::Here(text(kept)),
     }
 }
 

@@ -187,8 +187,8 @@ impl Gatherer {
                 EVIDENCE => {
                     let evidence = record::decode(record.bytes)
                         .map_err(|source| GatherError::Evidence { seq, source })?;
-                    let bytes = record.bytes.to_vec();
-                    return Ok(Some(ObservationRow::new(self.collector_id.to_bytes(), seq, evidence, bytes)));
+                    let collector = self.collector_id.to_bytes();
+                    return Ok(Some(ObservationRow::new(collector, seq, evidence, record.bytes)));
                 }
                 other => return Err(GatherError::Kind { seq, kind: other.get() }),
             }

@@ -84,7 +84,7 @@ impl OpenBatch {
         if row.received_day != day {
             return Taken::OtherDay(Box::new(row));
         }
-        self.bytes += row.record.len() as u64;
+        self.bytes += (row.record.len() + row.attributes.len()) as u64;
         self.content_hash = record::fold_hash(self.content_hash, record::hash(&row.record));
         self.rows.push(row);
         let full = self.rows.len() as u64 >= self.limits.rows_max || self.bytes >= self.limits.bytes_max;

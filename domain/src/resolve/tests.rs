@@ -4,6 +4,7 @@
 //! (`winner+member:rule tokens`) and which wrappers are suppressed.
 
 use super::*;
+use crate::attributes::Attributes;
 use crate::observation::{KeyStamp, Kind, Link, ResponseId, Scope, SpanStatus, Trust};
 use crate::time::ReceivedAt;
 use crate::usage::TokenClass;
@@ -79,7 +80,7 @@ pub(super) fn span(line: &str) -> Evidence {
         dimensions: Dimensions::default(),
         resource_dimensions: Dimensions::default(),
         decoder_version: 1,
-        attributes: "{}".into(),
+        attributes: Attributes::Here("{}".into()),
     };
     for fact in words {
         let (key, value) = fact.split_once('=').unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::identity::Realm;
 use domain::observation::{Dimensions, KeyStamp, Kind, ResponseId, Scope, SpanStatus, Trust};
 use domain::resolve::{Metering, SpanRef};
-use domain::{EventTime, Evidence, Link, Observation, ReceivedAt, SpanId, TraceId, Usage};
+use domain::{Attributes, EventTime, Evidence, Link, Observation, ReceivedAt, SpanId, TraceId, Usage};
 
 use crate::random::Random;
 
@@ -199,7 +199,7 @@ impl Stage {
             dimensions: draft.own.dimensions(),
             resource_dimensions: resource.dimensions(),
             decoder_version: 1,
-            attributes: "{}".into(),
+            attributes: Attributes::Here("{}".into()),
         };
         self.evidence.push(Evidence::Observation(Box::new(observation)));
         SpanRef { trace: place.trace, span }

@@ -3,22 +3,37 @@
 //! This runs once for every span that comes, so nothing is copied into a message first. That it writes what a protobuf
 //! library would write of the message in `wire.rs` is held by the tests below.
 
+use domain::attributes::{Attributes, AttributesMark};
 use domain::observation::{Dimensions, Link, Observation};
 use domain::usage::{TokenClass, UsageFault};
 
-use super::protobuf::Writer;
+use super::protobuf::{self, Writer};
 use super::wire::{KINDS, STATUSES, TRUSTS, number};
 
-/// Fields of the record itself: which kind of evidence it is.
+/// Fields of the record itself: which kind of evidence it is, and what stands behind that.
 const OBSERVATION: u32 = 1;
 const LINK: u32 = 2;
+const ATTRIBUTES: u32 = 3;
 
 /// What most records have room in; only decides how often bytes move.
-const OBSERVATION_BYTES: usize = 1024;
+const OBSERVATION_BYTES: usize = 512;
 const PART_BYTES: usize = 64;
 
 pub(super) fn observation<S: AsRef<str>>(observation: &Observation<S>, out: &mut Vec<u8>) {
-    Writer::new(out).message(OBSERVATION, OBSERVATION_BYTES, |message| fields(observation, message));
+    let mut record = Writer::new(out);
+    record.message(OBSERVATION, OBSERVATION_BYTES, |message| fields(observation, message));
+    record.text(ATTRIBUTES, observation.attributes.json().unwrap_or_default());
+}
+
+/// A record without the attributes that stand behind its observation: what is in front of them, to the byte.
+///
+/// Anything else is left as it is: a link, an observation that holds its attributes within, bytes that are no record.
+pub(super) fn without_attributes(record: &[u8]) -> &[u8] {
+    protobuf::split_delimited(OBSERVATION, record)
+        .filter(|(_, rest)| {
+            protobuf::split_delimited(ATTRIBUTES, rest).is_some_and(|(_, rest)| rest.is_empty())
+        })
+        .map_or(record, |(observation, _)| observation)
 }
 
 pub(super) fn link(link: &Link, out: &mut Vec<u8>) {
@@ -73,7 +88,9 @@ fn fields<S: AsRef<str>>(observation: &Observation<S>, message: &mut Writer<'_>)
     dimensions(30, &observation.dimensions, message);
     dimensions(31, &observation.resource_dimensions, message);
     message.number(32, observation.decoder_version.into());
-    message.text(33, observation.attributes.as_ref());
+    let mark = mark(&observation.attributes);
+    message.number(34, mark.bytes.into());
+    message.fixed64(35, mark.hash);
     for (field, class) in [
         (40, TokenClass::Input),
         (41, TokenClass::CacheRead),
@@ -91,6 +108,15 @@ fn fields<S: AsRef<str>>(observation: &Observation<S>, message: &mut Writer<'_>)
             entry.text(1, unit);
             entry.number(2, *count);
         });
+    }
+}
+
+/// Zeros where there are none, as protobuf leaves out.
+fn mark<S: AsRef<str>>(attributes: &Attributes<S>) -> AttributesMark {
+    match attributes {
+        Attributes::Elsewhere(mark) => *mark,
+        Attributes::Here(json) if json.as_ref().is_empty() => AttributesMark { bytes: 0, hash: 0 },
+        Attributes::Here(json) => super::mark(json.as_ref()),
     }
 }
 

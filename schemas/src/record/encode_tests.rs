@@ -1,5 +1,6 @@
 //! What is written is what a protobuf library writes of the message in `wire.rs`, and reads back as what it was made of.
 
+use domain::attributes::Attributes;
 use domain::identity::{Realm, SpanId, TraceId};
 use domain::observation::{
     Dimensions, Evidence, KeyStamp, Kind, Link, Observation, ResponseId, Scope, SpanStatus, Trust,
@@ -9,10 +10,11 @@ use domain::usage::{TokenClass, Usage, UsageFault};
 use proptest::prelude::*;
 use prost::Message;
 
+use super::super::protobuf::varint_bytes;
 use super::super::wire::{
     KINDS, STATUSES, TRUSTS, What, WireDimensions, WireEvidence, WireFault, WireLink, WireObservation, number,
 };
-use super::super::{decode, encode};
+use super::super::{DecodeError, decode, encode, hash, rejoin, without_attributes};
 
 /// Takes bits from a number, one for each thing that may be there or not.
 struct Bits(u64);
@@ -96,7 +98,7 @@ fn observation(bits: u64, text: &str, count: u64) -> Observation {
         dimensions: dimensions(bits, text),
         resource_dimensions: dimensions(bits, text),
         decoder_version: 1,
-        attributes: text.repeat(20),
+        attributes: Attributes::Here(text.repeat(20)),
     }
 }
 
@@ -104,11 +106,50 @@ proptest! {
     #[test]
     fn an_observation_is_written_as_protobuf_writes_it(bits: u64, text in ".{0,80}", count: u64) {
         let observation = observation(bits, &text, count);
-        let wire = WireEvidence { what: Some(What::Observation(from_observation(&observation))) };
+        let wire = from_observation(&observation);
         let evidence = Evidence::Observation(Box::new(observation));
         let record = encode(&evidence);
         prop_assert_eq!(&record, &wire.encode_to_vec());
         prop_assert_eq!(decode(&record).unwrap(), evidence);
+    }
+
+    #[test]
+    fn a_record_is_read_without_its_attributes_and_takes_no_others_back(bits: u64, text in ".{1,80}", count: u64) {
+        let whole = observation(bits, &text, count);
+        let json = whole.attributes.json().unwrap().to_owned();
+        let record = encode(&Evidence::Observation(Box::new(whole.clone())));
+        let kept = without_attributes(&record);
+        prop_assert_eq!(kept.len() + json.len() + varint_bytes(json.len() as u64) + 1, record.len());
+        let Evidence::Observation(mut read) = decode(kept).unwrap() else { panic!("an observation") };
+        prop_assert_eq!(read.attributes.len(), json.len());
+        prop_assert_eq!(&encode(&Evidence::Observation(read.clone())), kept, "it says the same of them");
+        let other = rejoin(&mut read, format!("{json} "));
+        prop_assert!(matches!(other, Err(DecodeError::OtherAttributes)));
+        rejoin(&mut read, json).unwrap();
+        prop_assert_eq!(*read, whole);
+    }
+
+    #[test]
+    fn a_record_of_before_attributes_stood_apart_is_kept_whole(bits: u64, text in ".{1,80}", count: u64) {
+        let whole = observation(bits, &text, count);
+        let mut wire = from_observation(&whole);
+        let Some(What::Observation(within)) = &mut wire.what else { panic!("an observation") };
+        (within.attributes, within.attributes_bytes, within.attributes_hash) = (wire.attributes, 0, 0);
+        wire.attributes = String::new();
+        let record = wire.encode_to_vec();
+        prop_assert_eq!(without_attributes(&record), &record);
+        prop_assert_eq!(decode(&record).unwrap(), Evidence::Observation(Box::new(whole)));
+    }
+
+    #[test]
+    fn only_what_is_attributes_to_the_last_byte_is_cut_off(bytes: Vec<u8>, text in "[a-z]{1,80}") {
+        // A text in the place of an observation, and bytes behind it that hold something else as well.
+        let mut record = vec![0x0a, 0];
+        record.extend(&bytes);
+        let rest = [&[0x1a, text.len() as u8], text.as_bytes(), &[0x20, 1]].concat();
+        prop_assert_eq!(without_attributes(&[&[0x0a, 0][..], &rest].concat()).len(), 2 + rest.len());
+        let kept = without_attributes(&record);
+        prop_assert!(record.starts_with(kept) && (kept.len() == 2 || kept.len() == record.len()));
     }
 
     #[test]
@@ -122,7 +163,7 @@ proptest! {
             end: EventTime::from_nanos(time),
             received_at: ReceivedAt::from_nanos(time),
         };
-        let wire = WireEvidence { what: Some(What::Link(from_link(&link))) };
+        let wire = WireEvidence { what: Some(What::Link(from_link(&link))), attributes: String::new() };
         let record = encode(&Evidence::Link(link.clone()));
         prop_assert_eq!(&record, &wire.encode_to_vec());
         prop_assert_eq!(decode(&record).unwrap(), Evidence::Link(link));
@@ -141,9 +182,10 @@ fn from_link(link: &Link) -> WireLink {
     }
 }
 
-fn from_observation(observation: &Observation) -> Box<WireObservation> {
+fn from_observation(observation: &Observation) -> WireEvidence {
     let usage = &observation.usage;
-    Box::new(WireObservation {
+    let attributes = observation.attributes.json().unwrap().to_owned();
+    let within = Box::new(WireObservation {
         realm: observation.key.realm.as_str().to_string(),
         key_tenant: observation.key.tenant.clone(),
         key_operator: observation.key.operator,
@@ -176,7 +218,9 @@ fn from_observation(observation: &Observation) -> Box<WireObservation> {
         dimensions: from_dimensions(&observation.dimensions),
         resource_dimensions: from_dimensions(&observation.resource_dimensions),
         decoder_version: observation.decoder_version,
-        attributes: observation.attributes.clone(),
+        attributes: String::new(),
+        attributes_bytes: attributes.len() as u32,
+        attributes_hash: if attributes.is_empty() { 0 } else { hash(attributes.as_bytes()) },
         input: usage.get(TokenClass::Input),
         cache_read: usage.get(TokenClass::CacheRead),
         cache_write: usage.get(TokenClass::CacheWrite),
@@ -186,7 +230,8 @@ fn from_observation(observation: &Observation) -> Box<WireObservation> {
         audio_input: usage.get(TokenClass::AudioInput),
         audio_output: usage.get(TokenClass::AudioOutput),
         units: usage.units.clone(),
-    })
+    });
+    WireEvidence { what: Some(What::Observation(within)), attributes }
 }
 
 fn from_dimensions(dimensions: &Dimensions) -> Option<WireDimensions> {

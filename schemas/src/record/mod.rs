@@ -2,7 +2,8 @@
 //!
 //! The encoding is Protocol Buffers with field numbers that are never reused, so that a journal or a log written by an
 //! earlier version is read by every later one. It is written once, when a span is decoded, and travels unchanged
-//! through journal, batch and table; settlement checks the hash of exactly these bytes.
+//! through journal, batch and table; settlement checks the hash of exactly these bytes. An observation's attributes stand
+//! behind it: the table has a column for them, so there the record ends before them, and vouches for them by length and hash.
 //!
 //! | file | idea |
 //! |---|---|
@@ -14,6 +15,7 @@ mod encode;
 mod protobuf;
 mod wire;
 
+use domain::attributes::{Attributes, AttributesMark};
 use domain::observation::{Evidence, Link, Observation};
 use prost::Message;
 use wire::{What, WireEvidence};
@@ -30,6 +32,9 @@ pub enum DecodeError {
         /// The field.
         field: &'static str,
     },
+    /// Attributes that were kept apart from a record are not its own.
+    #[error("attributes are not those that the evidence record was written with")]
+    OtherAttributes,
 }
 
 /// Encodes evidence.
@@ -52,13 +57,41 @@ pub fn encode_link(link: &Link, out: &mut Vec<u8>) {
     encode::link(link, out);
 }
 
-/// Decodes what [`encode`] of this or any earlier version wrote.
+/// Decodes what [`encode`] of this or any earlier version wrote, with its attributes or without.
 pub fn decode(bytes: &[u8]) -> Result<Evidence, DecodeError> {
-    match WireEvidence::decode(bytes)?.what {
-        Some(What::Observation(wire)) => Ok(Evidence::Observation(Box::new(wire::to_observation(*wire)?))),
+    let WireEvidence { what, attributes } = WireEvidence::decode(bytes)?;
+    match what {
+        Some(What::Observation(wire)) => {
+            Ok(Evidence::Observation(Box::new(wire::to_observation(*wire, attributes)?)))
+        }
         Some(What::Link(wire)) => Ok(Evidence::Link(wire::to_link(wire)?)),
         None => Err(DecodeError::Missing { field: "kind of evidence" }),
     }
+}
+
+/// What the log keeps of a record in `record`, attributes having a column of their own: the record up to them. It still
+/// says how long they are and what they hash to. Records of versions that wrote them within are kept whole.
+pub fn without_attributes(bytes: &[u8]) -> &[u8] {
+    encode::without_attributes(bytes)
+}
+
+/// Puts attributes that were kept elsewhere back into their observation.
+///
+/// # Errors
+/// [`DecodeError::OtherAttributes`] where they are not those it was made with.
+pub fn rejoin(observation: &mut Observation, attributes: String) -> Result<(), DecodeError> {
+    if let Attributes::Elsewhere(expected) = observation.attributes {
+        if mark(&attributes) != expected {
+            return Err(DecodeError::OtherAttributes);
+        }
+        observation.attributes = Attributes::Here(attributes);
+    }
+    Ok(())
+}
+
+fn mark(attributes: &str) -> AttributesMark {
+    let bytes = u32::try_from(attributes.len()).unwrap_or(u32::MAX);
+    AttributesMark { bytes, hash: hash(attributes.as_bytes()) }
 }
 
 /// The hash that a batch's content hash is made of.

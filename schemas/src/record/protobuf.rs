@@ -89,7 +89,27 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn varint_bytes(value: u64) -> usize {
+/// The field that bytes begin with, key and length included, and what follows it; `None` unless it is the given one, of
+/// the form that texts and messages have.
+pub(super) fn split_delimited(field: u32, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (key, after_key) = read_varint(bytes)?;
+    let (length, after_length) = read_varint(after_key)?;
+    let length = usize::try_from(length).ok().filter(|length| *length <= after_length.len())?;
+    (key == u64::from(field << 3 | BYTES)).then(|| bytes.split_at(bytes.len() - after_length.len() + length))
+}
+
+fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().enumerate().take(9) {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
+pub(super) fn varint_bytes(value: u64) -> usize {
     put_varint(&mut [0; 10], value).len()
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::attributes::{Attributes, AttributesMark};
 use domain::identity::{Realm, SpanId, TraceId};
 use domain::observation::{
     Dimensions, KeyStamp, Kind, Link, Observation, ResponseId, Scope, SpanStatus, Trust,
@@ -16,6 +17,9 @@ use super::DecodeError;
 pub(super) struct WireEvidence {
     #[prost(oneof = "What", tags = "1, 2")]
     pub(super) what: Option<What>,
+    /// An observation's attributes. Last, so that what stands before can be cut off and read without them.
+    #[prost(string, tag = "3")]
+    pub(super) attributes: String,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -110,8 +114,13 @@ pub(super) struct WireObservation {
     pub(super) resource_dimensions: Option<WireDimensions>,
     #[prost(uint32, tag = "32")]
     pub(super) decoder_version: u32,
+    /// Where attributes stood before they stood behind the observation.
     #[prost(string, tag = "33")]
     pub(super) attributes: String,
+    #[prost(uint32, tag = "34")]
+    pub(super) attributes_bytes: u32,
+    #[prost(fixed64, tag = "35")]
+    pub(super) attributes_hash: u64,
     #[prost(uint64, optional, tag = "40")]
     pub(super) input: Option<u64>,
     #[prost(uint64, optional, tag = "41")]
@@ -204,7 +213,15 @@ fn span_id(bytes: &[u8]) -> Result<SpanId, DecodeError> {
     SpanId::from_slice(bytes).ok_or(DecodeError::Missing { field: "span id" })
 }
 
-pub(super) fn to_observation(wire: WireObservation) -> Result<Observation, DecodeError> {
+pub(super) fn to_observation(wire: WireObservation, behind: String) -> Result<Observation, DecodeError> {
+    let mark = AttributesMark { bytes: wire.attributes_bytes, hash: wire.attributes_hash };
+    let attributes = if mark.bytes == 0 {
+        Attributes::Here(wire.attributes)
+    } else if behind.is_empty() {
+        Attributes::Elsewhere(mark)
+    } else {
+        Attributes::Here(behind)
+    };
     let mut usage = Usage::default();
     for (class, count) in [
         (TokenClass::Input, wire.input),
@@ -250,7 +267,7 @@ pub(super) fn to_observation(wire: WireObservation) -> Result<Observation, Decod
         dimensions: to_dimensions(wire.dimensions),
         resource_dimensions: to_dimensions(wire.resource_dimensions),
         decoder_version: wire.decoder_version,
-        attributes: wire.attributes,
+        attributes,
     })
 }
 

@@ -1,10 +1,13 @@
 //! Rows of `observation_log`.
 
 use clickhouse::Row;
+use domain::attributes::Attributes;
 use domain::observation::{Evidence, SpanStatus};
 use domain::resolve::{LinkKey, link_keys};
 use domain::usage::TokenClass;
 use serde::{Deserialize, Serialize};
+
+use crate::record;
 
 /// One piece of evidence: the record, and columns for people that are derived from it.
 #[derive(Debug, Clone, PartialEq, Row, Serialize, Deserialize)]
@@ -77,7 +80,7 @@ pub struct ObservationRow {
     pub fault: String,
     /// Non-content attributes, JSON.
     pub attributes: String,
-    /// The evidence as journaled.
+    /// The evidence as journaled, up to its attributes.
     #[serde(with = "serde_bytes")]
     pub record: Vec<u8>,
 }
@@ -89,7 +92,7 @@ pub struct RecordRow {
     pub collector_id: [u8; 16],
     /// The position in it.
     pub seq: u64,
-    /// The evidence as journaled.
+    /// The evidence as journaled, up to its attributes.
     #[serde(with = "serde_bytes")]
     pub record: Vec<u8>,
 }
@@ -108,7 +111,7 @@ fn clamp(nanos: i64) -> i64 {
 
 impl ObservationRow {
     /// The row of a record at a position. `evidence` is what the record decodes to.
-    pub fn new(collector_id: [u8; 16], seq: u64, evidence: Evidence, record: Vec<u8>) -> Self {
+    pub fn new(collector_id: [u8; 16], seq: u64, evidence: Evidence, record: &[u8]) -> Self {
         let received_at = evidence.received_at().nanos();
         let mut row = Self {
             received_day: day_number(received_at),
@@ -145,7 +148,7 @@ impl ObservationRow {
             reasoning_tokens: None,
             fault: String::new(),
             attributes: String::new(),
-            record,
+            record: record::without_attributes(record).to_vec(),
         };
         match evidence {
             Evidence::Link(link) => {
@@ -189,7 +192,9 @@ impl ObservationRow {
                 row.error_type = observation.error_type.unwrap_or_default();
                 row.tenant = observation.dimensions.tenant.unwrap_or_default();
                 row.feature = observation.dimensions.feature.unwrap_or_default();
-                row.attributes = observation.attributes;
+                if let Attributes::Here(json) = observation.attributes {
+                    row.attributes = json;
+                }
             }
         }
         row
