@@ -9,8 +9,12 @@ mod prices;
 mod months;
 mod plans;
 mod corpus;
+mod metamorphic;
 mod crash;
 mod collectors;
 mod answers;
 mod exporters;
 mod dashboards;
+// The seeded draws that generated traces are made with.
+#[path = "../../domain/tests/generated/random.rs"]
+mod random;

@@ -504,6 +504,11 @@ fn the_tenant_is_read_in_the_order_key_span_duplicate_ancestor_resource() {
             "near/ancestor",
         ),
         ("r - who app 0-100 tenant=p | a gone call x 2-10 in=5 out=2", "p/enclosing"),
+        ("r - who app 0-100 tenant=p | m gone link - 1-150 | a m call x 2-10 in=5 out=2", "p/enclosing"),
+        (
+            "r - who app 0-100 tenant=p | s - link - 0-9 | m gone link - 1-150 | a m call x 2-10 in=5 out=2",
+            "/",
+        ),
         ("a r call x 0-10 in=5 out=2 resource=o", "o/resource"),
     ];
     for (case, tenant) in table {

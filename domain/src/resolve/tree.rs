@@ -18,9 +18,9 @@ pub(super) enum Parent {
     Root,
     /// The span it names.
     Named(usize),
-    /// The span it names was not seen; this is the smallest span around it.
+    /// The span it names was not seen; this is the smallest span around it, else the one root of its trace.
     Enclosing(usize),
-    /// The span it names was not seen, and nothing encloses it.
+    /// The span it names was not seen, nothing encloses it, and its trace has no root or several.
     Unknown,
 }
 
@@ -188,7 +188,8 @@ fn find_parents(spans: &[&Evidence], index: &HashMap<SpanRef, usize>) -> Vec<Par
     }
     for node in 0..spans.len() {
         if parents[node] == Parent::Unknown {
-            let around = enclosing(spans, &by_length[&spans[node].trace()], node, &parents);
+            let trace = &by_length[&spans[node].trace()];
+            let around = enclosing(spans, trace, node, &parents).or_else(|| only_root(spans, trace));
             parents[node] = around.map_or(Parent::Unknown, Parent::Enclosing);
         }
     }
@@ -215,6 +216,13 @@ fn enclosing(spans: &[&Evidence], by_length: &[usize], node: usize, parents: &[P
             && !are_beside(spans, parents, other, node)
             && !leads_to(parents, other, node)
     })
+}
+
+/// The root of a trace, if one was seen and no other: whatever the clocks say, every span of the trace is under it. (A span
+/// that ends after its parents, as generators do, is enclosed by none of them.)
+fn only_root(spans: &[&Evidence], trace: &[usize]) -> Option<usize> {
+    let mut roots = trace.iter().copied().filter(|&node| spans[node].parent().is_none());
+    roots.next().filter(|_| roots.next().is_none())
 }
 
 /// Whether a span cannot be above another, however their times lie: it is under the parent that the other misses, or in

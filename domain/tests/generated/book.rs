@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::ledger::{Entry, Facts, Periods, Quantities, Standing, State, assign, call_ids};
-use domain::resolve::{LinkKey, Metering, Resolution, ResolvedCall, Rules, link_keys, resolve};
+use domain::resolve::{LinkKey, Metering, Resolution, ResolvedCall, Rules, SpanRef, link_keys, resolve};
 use domain::{CallId, Evidence, TraceId};
 
 #[derive(Debug, Default)]
@@ -46,6 +46,16 @@ impl Book {
         let posted = posting.len();
         self.entries.extend(posting.into_iter().map(Arc::new));
         posted
+    }
+
+    /// The id that each call stands under, by the span it is billed by.
+    pub fn ids(&self) -> BTreeMap<SpanRef, CallId> {
+        let mut nets: BTreeMap<(SpanRef, CallId), i64> = BTreeMap::new();
+        for entry in &self.entries {
+            let billed_by = SpanRef { trace: entry.facts.trace, span: entry.facts.span };
+            *nets.entry((billed_by, entry.call)).or_default() += entry.quantities.calls;
+        }
+        nets.into_iter().filter(|(_, calls)| *calls != 0).map(|(key, _)| key).collect()
     }
 
     /// What stands, call by call; an error names a call that does not stand once or not at all.

@@ -1,7 +1,9 @@
-//! What must not matter: order, copies, and the portions in which evidence is settled.
+//! What must not matter: order, copies, and the portions in which evidence is settled; and that what was posted keeps its id.
 
-use domain::Evidence;
-use domain::resolve::{Resolution, Rules, resolve};
+use std::collections::BTreeMap;
+
+use domain::resolve::{Resolution, Rules, SpanRef, resolve};
+use domain::{CallId, Evidence};
 
 use crate::book::{Book, components, target};
 use crate::random::Random;
@@ -53,8 +55,11 @@ fn any_portion(
     let most = if random.chance(5) { 1 } else { mixed.len() as i64 / 2 + 1 };
     while known < mixed.len() {
         known = (known + random.between(1, most) as usize).min(mixed.len());
+        let before = book.ids();
         book.settle(&mixed[..known], rules);
-        book.lines().map_err(|wrong| format!("after {known} of {}: {wrong}", mixed.len()))?;
+        let after = |wrong: String| format!("after {known} of {}: {wrong}", mixed.len());
+        book.lines().map_err(after)?;
+        keeps_ids(&before, &book.ids(), &resolve(&mixed[..known], rules)).map_err(after)?;
     }
     let mut wanted: Vec<_> = once.calls.iter().map(target).collect();
     wanted.sort_by(|a, b| a.0.cmp(&b.0));
@@ -65,6 +70,22 @@ fn any_portion(
         0 => Ok(()),
         posted => Err(format!("settling again posts {posted} entries")),
     }
+}
+
+/// A posted call keeps the id it was first posted under; of posted calls that turn out to be one, the smallest stays.
+fn keeps_ids(
+    before: &BTreeMap<SpanRef, CallId>,
+    after: &BTreeMap<SpanRef, CallId>,
+    resolution: &Resolution,
+) -> Result<(), String> {
+    for call in &resolution.calls {
+        let first = call.members.iter().filter_map(|member| before.get(member)).min();
+        let stands = after.get(&call.winner);
+        if first.is_some() && stands != first {
+            return Err(format!("{:?} was posted as {first:?} and stands as {stands:?}", call.winner));
+        }
+    }
+    Ok(())
 }
 
 /// The evidence in another order, some of it twice.
