@@ -22,6 +22,8 @@ pub(crate) struct Segment {
     pub file_bytes: u64,
     /// Numbers of the same collector id between the segment before and this one.
     pub gaps_before: Vec<Gap>,
+    /// Whether the disk did not give what follows `end`: records may be there that nobody shipped.
+    pub end_unreadable: bool,
 }
 
 impl Segment {
@@ -34,7 +36,8 @@ impl Segment {
         let to = header.first_seq - 1;
         let void = Gap { from, to, reason: GapReason::Void };
         let end = SegmentEnd { offset: file_bytes, seq: to, confirmed: file_bytes };
-        Self { header, end, file_bytes, gaps_before: (from <= to).then_some(void).into_iter().collect() }
+        let gaps_before = (from <= to).then_some(void).into_iter().collect();
+        Self { header, end, file_bytes, gaps_before, end_unreadable: false }
     }
 }
 
@@ -281,6 +284,12 @@ impl Catalog {
                     _ => break,
                 }
             };
+            if oldest.end_unreadable {
+                // It leaves the catalog, so that those behind it can go, and stays on the disk: it may be readable at the
+                // next start.
+                self.lock().segments.pop_front();
+                continue;
+            }
             // Out of the lock: unlinking a large file takes the file system milliseconds. The segment leaves the
             // catalog afterwards, so a failure leaves both as they were.
             let name = file_name(oldest.header.ordinal);

@@ -75,7 +75,8 @@ pub enum RenewReason {
     Machine,
     /// Another path.
     Path,
-    /// The newest segment does not tell which number comes next under this id: it is gone, unreadable or another id's.
+    /// The newest segment does not tell which number comes next under this id: it is gone, another id's, or its header or
+    /// its end is unreadable.
     PositionUnknown,
 }
 
@@ -106,7 +107,8 @@ pub(crate) fn store(
     atomic_file::replace(storage, IDENTITY_FILE, &bytes)
 }
 
-/// Whether the recorded id is continued. `newest` is the id of the newest segment, if that can be read.
+/// Whether the recorded id is continued. `newest` is the id of the newest segment, if that can be
+/// read to its end.
 pub(crate) fn decide(
     recorded: Option<&(CollectorId, Place)>,
     here: &Place,

@@ -92,11 +92,7 @@ impl Journal {
             notifiers: Vec::new(),
             collector_id,
             active: None,
-            predecessor: survey.segments.last().map(|newest| Predecessor {
-                ordinal: newest.header.ordinal,
-                collector_id: newest.header.collector_id,
-                end: newest.end,
-            }),
+            predecessor: last_end(&survey),
             next_seq,
             next_ordinal: survey.highest_ordinal + 1,
             group: Group::default(),
@@ -260,6 +256,17 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Where the last segment ends, for the next one to state. What the disk does not give behind its last readable frame may
+/// have been acknowledged and may be readable again later, so then nobody says that the segment ends there.
+fn last_end(survey: &Survey) -> Option<Predecessor> {
+    let (last, walk) = (survey.segments.last()?, survey.walks.last()?);
+    (!walk.tail_unreadable).then_some(Predecessor {
+        ordinal: last.header.ordinal,
+        collector_id: last.header.collector_id,
+        end: last.end,
+    })
 }
 
 fn sync_newest(storage: &dyn Storage, survey: &Survey) -> Result<(), FileError> {

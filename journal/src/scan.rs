@@ -60,7 +60,7 @@ pub(crate) struct Scan {
 impl Scan {
     /// A walk from the first frame of a segment.
     pub fn new(file: Box<dyn StorageFile>, salt: u64, first_seq: u64, unreadable: Unreadable) -> Self {
-        let window = Window { start: 0, bytes: Vec::new() };
+        let window = Window { start: 0, bytes: Vec::new(), unreadable_to: 0 };
         Self {
             file,
             salt,
@@ -75,6 +75,11 @@ impl Scan {
     /// The number that follows what was found so far.
     pub fn next_seq(&self) -> u64 {
         self.next_seq
+    }
+
+    /// Whether the disk did not give some page behind an offset, so that what is there is not known.
+    pub fn is_unreadable_behind(&self, offset: u64) -> bool {
+        self.window.unreadable_to > offset
     }
 
     /// The records of the frame just found.
@@ -181,6 +186,8 @@ impl Scan {
 struct Window {
     start: u64,
     bytes: Vec<u8>,
+    /// Where the last page ends that the disk did not give.
+    unreadable_to: u64,
 }
 
 impl Window {
@@ -200,9 +207,16 @@ impl Window {
             self.bytes.clear();
             self.bytes.resize(need.max(ahead), 0);
             self.start = at;
-            if let Err(error) = fill(file, &mut self.bytes, at, unreadable) {
-                self.bytes.clear();
-                return Err(error);
+            let filled = match unreadable {
+                Unreadable::Fail => read_full(file, &mut self.bytes, at).map(|_| 0),
+                Unreadable::Isolate => read_isolating(file, &mut self.bytes, at),
+            };
+            match filled {
+                Ok(unreadable_to) => self.unreadable_to = self.unreadable_to.max(unreadable_to),
+                Err(error) => {
+                    self.bytes.clear();
+                    return Err(error);
+                }
             }
         }
         let from = (at - self.start) as usize;
@@ -210,25 +224,21 @@ impl Window {
     }
 }
 
-fn fill(file: &dyn StorageFile, bytes: &mut [u8], at: u64, unreadable: Unreadable) -> io::Result<()> {
-    match unreadable {
-        Unreadable::Fail => read_full(file, bytes, at).map(drop),
-        Unreadable::Isolate => read_isolating(file, bytes, at).map(drop),
-    }
-}
-
-/// Reads with zeros in place of pages that the disk does not give, and says whether it gave all.
-pub(crate) fn read_isolating(file: &dyn StorageFile, bytes: &mut [u8], at: u64) -> io::Result<bool> {
+/// Reads with zeros in place of pages that the disk does not give, and says where the last of those ends; 0: it gave all.
+pub(crate) fn read_isolating(file: &dyn StorageFile, bytes: &mut [u8], at: u64) -> io::Result<u64> {
     match read_full(file, bytes, at) {
         Err(error) if error.raw_os_error() == Some(EIO) => {
+            let mut unreadable_to = 0;
             for (i, page) in bytes.chunks_mut(PAGE_BYTES).enumerate() {
-                if read_full(file, page, at + (i * PAGE_BYTES) as u64).is_err() {
+                let page_at = at + (i * PAGE_BYTES) as u64;
+                if read_full(file, page, page_at).is_err() {
                     page.fill(0);
+                    unreadable_to = page_at + page.len() as u64;
                 }
             }
-            Ok(false)
+            Ok(unreadable_to)
         }
         Err(error) => Err(error),
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(0),
     }
 }

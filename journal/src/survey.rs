@@ -34,7 +34,7 @@ pub(crate) struct Survey {
     pub torn_tail: Option<TornTail>,
     /// The highest ordinal that any file has.
     pub highest_ordinal: u64,
-    /// The id of the newest segment; `None` when there is none or its header is unreadable.
+    /// The id of the newest segment; `None` when there is none, or the disk does not give its header or its last frames.
     pub newest: Option<CollectorId>,
     /// The highest number that the newest segment may have given to a record, torn ones included.
     pub highest_seq: u64,
@@ -97,7 +97,7 @@ impl Survey {
             };
             let file_bytes = file.size().map_err(|e| FileError::new("reading", &name, e))?;
             let mut region = vec![0; file_bytes.min(SEGMENT_HEADER_BYTES) as usize];
-            let readable = read_isolating(file.as_ref(), &mut region, 0)
+            let unreadable_to = read_isolating(file.as_ref(), &mut region, 0)
                 .map_err(|e| FileError::new("reading", &name, e))?;
             match SegmentHeader::decode(&region, ordinal) {
                 HeaderRead::Good(header, state) => {
@@ -117,7 +117,7 @@ impl Survey {
                     return Err(OpenError::NewerFormat { file: name, version, supported: FORMAT_VERSION });
                 }
                 // Frames are only ever written behind a durable header.
-                HeaderRead::Unborn if readable && file_bytes <= SEGMENT_HEADER_BYTES => {
+                HeaderRead::Unborn if unreadable_to == 0 && file_bytes <= SEGMENT_HEADER_BYTES => {
                     self.unborn.push(name);
                 }
                 HeaderRead::Unborn | HeaderRead::Unreadable => {
@@ -142,11 +142,11 @@ impl Survey {
         let confirmed = walk.bad.iter().filter(|bad| bad.from < walk.end.confirmed);
         self.damaged.extend(confirmed.map(|bad| frames(bad.from..bad.to, bad.lost)));
         if newest {
-            self.newest = Some(header.collector_id);
+            self.newest = (!walk.tail_unreadable).then_some(header.collector_id);
             self.highest_seq = walk.highest_seq;
         }
         if let Some(tail) = &walk.tail {
-            if newest {
+            if newest && !walk.tail_unreadable {
                 self.torn_tail = Some(TornTail {
                     file: name.clone(),
                     offset: tail.start,
@@ -154,7 +154,7 @@ impl Survey {
                     void_seqs: walk.highest_seq - walk.end.seq,
                 });
             } else {
-                // The successor that would have said where this segment ends is not readable.
+                // The successor that would have said where this segment ends is not readable, or the tail itself is not.
                 self.damaged.push(frames(tail.clone(), Lost::Unknown));
             }
         }
@@ -163,6 +163,7 @@ impl Survey {
             end: walk.end,
             file_bytes: *file_bytes,
             gaps_before: Vec::new(),
+            end_unreadable: walk.tail_unreadable,
         });
         self.walks.push(walk);
     }

@@ -20,6 +20,8 @@ pub(crate) struct Walk {
     pub bad: Vec<Bad>,
     /// What follows the last whole frame where no end is stated.
     pub tail: Option<Range<u64>>,
+    /// Whether the disk did not give all of that.
+    pub tail_unreadable: bool,
     /// The highest number that a record in the segment may have had, its tail included.
     pub highest_seq: u64,
 }
@@ -33,7 +35,14 @@ pub(crate) struct Counts {
 impl Walk {
     /// Takes a stated end for granted: readers check every frame again.
     pub fn trusting(end: SegmentEnd) -> Self {
-        Self { counts: Counts::default(), end, bad: Vec::new(), tail: None, highest_seq: end.seq }
+        Self {
+            counts: Counts::default(),
+            end,
+            bad: Vec::new(),
+            tail: None,
+            tail_unreadable: false,
+            highest_seq: end.seq,
+        }
     }
 }
 
@@ -84,11 +93,12 @@ pub(crate) fn walk(
     Ok(match stated {
         Some(end) => {
             bad.append(&mut since_last_frame);
-            Walk { counts, end, bad, tail: None, highest_seq: end.seq }
+            Walk { counts, end, bad, tail: None, tail_unreadable: false, highest_seq: end.seq }
         }
         None => {
             let tail = (file_bytes > end.offset).then_some(end.offset..file_bytes);
-            Walk { counts, end, bad, tail, highest_seq }
+            let tail_unreadable = tail.is_some() && scan.is_unreadable_behind(end.offset);
+            Walk { counts, end, bad, tail, tail_unreadable, highest_seq }
         }
     })
 }

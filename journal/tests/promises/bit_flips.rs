@@ -25,10 +25,12 @@ fn sample() -> (BTreeMap<String, Vec<u8>>, BTreeMap<Position, Vec<u8>>) {
 #[test]
 fn a_flipped_bit_in_any_byte_never_yields_a_wrong_record_and_is_named() {
     let (files, written) = sample();
+    let every = std::env::var_os("LEDGERLINE_EVERY_BYTE").is_some();
+    let mut flips = 0;
     for (name, bytes) in &files {
         for at in 0..bytes.len() {
-            // The zeros behind a header are alike; the unit tests of the header flip each.
-            if name.ends_with(".seg") && at < 8192 && at % 4096 > 150 && at % 97 != 0 {
+            // The zeros behind a header are alike: some of them do, unless all are asked for.
+            if !every && name.ends_with(".seg") && at < 8192 && at % 4096 > 150 && at % 97 != 0 {
                 continue;
             }
             let mut flipped = files.clone();
@@ -63,8 +65,10 @@ fn a_flipped_bit_in_any_byte_never_yields_a_wrong_record_and_is_named() {
             drop(journal);
             let inspected = inspect_on(&disk).unwrap();
             assert_eq!(inspected.damaged, recovered.damaged, "{context}");
+            flips += 1;
         }
     }
+    println!("{flips} bytes with a flipped bit, each named, 0 wrong records");
 }
 
 #[test]

@@ -47,6 +47,21 @@ pub enum Attempt<'a> {
     Remove(&'a str),
 }
 
+impl Attempt<'_> {
+    /// Which operation it is, whatever it is done to.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Write { .. } => "write",
+            Self::Read { .. } => "read",
+            Self::Truncate => "truncate",
+            Self::Sync => "sync",
+            Self::SyncDir => "sync of the directory",
+            Self::Remove(_) => "remove",
+        }
+    }
+}
+
 /// What a crash does to what was not synced.
 #[derive(Debug, Clone, Copy)]
 pub enum Loss {
@@ -66,6 +81,8 @@ pub enum Loss {
     FirstSector(usize),
     /// Each sector of this size is there or not, as a generator with this seed has it; so is each name, in order.
     Random { seed: u64, sector: usize },
+    /// Each sector of 512 bytes is there or not, and so is each name, later ones also without earlier ones.
+    Reordered { seed: u64 },
 }
 
 type Hook = Box<dyn FnMut(Attempt<'_>) -> Fault + Send>;
@@ -152,6 +169,8 @@ struct Replay {
     files: Vec<File>,
     names: BTreeMap<String, usize>,
     unsynced_names: Vec<Op>,
+    /// Files that were created under names that did not reach the disk.
+    unreached: BTreeMap<String, usize>,
     random: u64,
 }
 
@@ -167,6 +186,7 @@ impl Replay {
             files: base.values().map(|b| File { durable: b.clone(), unsynced: Vec::new() }).collect(),
             names: base.keys().cloned().enumerate().map(|(inode, name)| (name, inode)).collect(),
             unsynced_names: Vec::new(),
+            unreached: BTreeMap::new(),
             random: 0,
         }
     }
@@ -216,10 +236,8 @@ impl Replay {
                             Loss::Zeroed => Some(0),
                             Loss::After(limit) => (done < limit).then_some(*byte),
                             Loss::FirstSector(sector) => (i >= sector).then_some(*byte),
-                            Loss::Random { seed, sector } => {
-                                (mix(seed ^ (inode as u64) << 40 ^ (at / sector) as u64) & 1 == 0)
-                                    .then_some(*byte)
-                            }
+                            Loss::Random { seed, sector } => kept_at(seed, inode, at / sector, *byte),
+                            Loss::Reordered { seed } => kept_at(seed, inode, at / 512, *byte),
                         };
                         done += 1;
                         if let Some(byte) = kept {
@@ -236,6 +254,16 @@ impl Replay {
         }
     }
 
+    /// Remembers which file an operation on names is about that does not reach the disk itself.
+    fn not_reached(&mut self, op: &Op) {
+        match op {
+            Op::Create { name, inode } => drop(self.unreached.insert(name.clone(), *inode)),
+            // The old name still leads to it.
+            Op::Rename { .. } | Op::Remove { .. } => {}
+            _ => unreachable!("only names wait for the directory's sync"),
+        }
+    }
+
     fn write_names_out(&mut self, loss: Loss) {
         for op in std::mem::take(&mut self.unsynced_names) {
             self.random += 1;
@@ -243,6 +271,10 @@ impl Replay {
                 Loss::All | Loss::Names => return,
                 // Names reach the disk in order.
                 Loss::Random { seed, .. } if mix(seed ^ self.random << 50) & 1 == 0 => return,
+                Loss::Reordered { seed } if mix(seed ^ self.random << 50) & 1 == 0 => {
+                    self.not_reached(&op);
+                    continue;
+                }
                 _ => {}
             }
             match op {
@@ -250,7 +282,9 @@ impl Replay {
                     self.names.insert(name, inode);
                 }
                 Op::Rename { from, to } => {
-                    let inode = self.names.remove(&from).expect("a renamed file exists");
+                    let before = self.names.remove(&from);
+                    // Where the creation did not reach the disk by itself, it does with the new name.
+                    let inode = before.or(self.unreached.remove(&from)).expect("a renamed file exists");
                     self.names.insert(to, inode);
                 }
                 Op::Remove { name } => {
@@ -260,6 +294,10 @@ impl Replay {
             }
         }
     }
+}
+
+fn kept_at(seed: u64, inode: usize, sector: usize, byte: u8) -> Option<u8> {
+    (mix(seed ^ (inode as u64) << 40 ^ sector as u64) & 1 == 0).then_some(byte)
 }
 
 /// A generator without state (splitmix64).

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use journal::{AppendError, FullCause, GapReason, ReadError, ReadItem};
+use journal::{AppendError, DamagedPart, FullCause, GapReason, IdentityChange, Lost, ReadError, ReadItem};
 
 use crate::disk::{Attempt, Disk, EINTR, EIO, ENOSPC, Fault, Loss, Op};
-use crate::ledger::{Ledger, check_nothing_lost, open, read_all, readable};
+use crate::ledger::{Ledger, SEGMENT_HEADER, check_nothing_lost, open, read_all, readable};
 
 #[test]
 fn short_writes_and_interruptions_are_invisible() {
@@ -212,6 +212,31 @@ fn a_place_that_cannot_be_read_is_an_error_until_it_is_given_up() {
     disk.heal();
     let mut reader = journal.read_from(id, 1);
     assert!(matches!(reader.next_item(), Ok(Some(ReadItem::Record(_)))), "nothing was written off");
+}
+
+/// A tail that the disk does not give is no torn tail: it may have been acknowledged, and it may come back.
+#[test]
+fn an_end_that_cannot_be_read_is_named_and_not_cut_and_comes_back_with_the_disk() {
+    let (disk, ledger) = (Disk::empty(), Ledger::default());
+    let (journal, _) = open(&disk);
+    ledger.append(&journal, &disk, 1, &[100]).unwrap();
+    let old = journal.collector_id();
+    drop(journal);
+    disk.inject(|attempt| match attempt {
+        Attempt::Read { offset, .. } if offset >= SEGMENT_HEADER => Fault::Errno(EIO),
+        _ => Fault::None,
+    });
+    let (journal, recovered) = open(&disk);
+    assert!(recovered.torn_tail.is_none(), "{recovered:?}");
+    let [damaged] = &recovered.damaged[..] else { panic!("{recovered:?}") };
+    assert_eq!((damaged.part, damaged.lost), (DamagedPart::Frames, Lost::Unknown));
+    assert!(matches!(recovered.identity, IdentityChange::Renewed { previous, .. } if previous == old));
+    ledger.append(&journal, &disk, 2, &[50]).unwrap();
+    drop(journal);
+    disk.heal();
+    let (journal, recovered) = open(&disk);
+    assert!(recovered.damaged.is_empty() && recovered.identity == IdentityChange::Kept, "{recovered:?}");
+    assert_eq!(readable(&journal), ledger.acknowledged());
 }
 
 fn fail_next_sync(disk: &Disk) {
