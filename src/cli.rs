@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    config, demo, explain, invoice, keys, period, plans, prices, reprice, schema, serve, settle, usage,
-    verify,
+    adjust, config, demo, explain, invoice, keys, period, plans, prices, reprice, schema, serve, settle,
+    usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -78,6 +78,9 @@ pub enum Command {
     Plans(plans::Command),
     /// Rate again what stands in the ledger, by the prices that are known now
     Reprice(reprice::Args),
+    /// Correct what stands: give credits, take calls back, move calls to other tenants or features
+    #[command(subcommand)]
+    Adjust(Box<adjust::Command>),
     /// Print the ClickHouse DDL, or apply it
     #[command(subcommand)]
     Schema(schema::Command),

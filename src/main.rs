@@ -75,6 +75,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Prices(command) => commands::prices::run(command, context).await,
         Command::Plans(command) => commands::plans::run(command, context).await,
         Command::Reprice(args) => commands::reprice::run(args, context).await,
+        Command::Adjust(command) => commands::adjust::run(*command, context).await,
         Command::Schema(command) => commands::schema::run(command, context).await,
         Command::Config(command) => commands::config::run(&command, context),
     }

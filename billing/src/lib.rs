@@ -11,6 +11,7 @@ pub mod prices;
 pub mod plans;
 pub mod settle;
 pub mod period;
+pub mod adjust;
 pub mod invoice;
 pub mod explain;
 pub mod verify;

@@ -17,6 +17,7 @@ pub mod money;
 pub mod price;
 pub mod rate;
 pub mod ledger;
+pub mod overrides;
 pub mod plan;
 
 pub use attributes::{Attributes, AttributesMark};

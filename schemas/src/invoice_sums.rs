@@ -169,16 +169,32 @@ impl Database {
         rows.into_iter().map(|row| row.to_entry().map_err(DatabaseError::from)).collect()
     }
 
-    /// What of each credit was used, in all months but this.
-    pub async fn credits_used(&self, beside: Option<BillingPeriod>) -> Result<Vec<CreditUse>, DatabaseError> {
+    /// What of each credit was used, in all months but this, posted up to a moment (microseconds since the epoch).
+    pub async fn credits_used(
+        &self,
+        beside: Option<BillingPeriod>,
+        at: i64,
+    ) -> Result<Vec<CreditUse>, DatabaseError> {
         let beside =
             beside.map_or(String::new(), |month| format!(" AND period != toDate('{}')", month.first_day()));
         let sql = format!(
             "SELECT tenant, toString(operation) AS name, sum(e.charge) AS charge FROM ledger_entries AS e FINAL \
              WHERE entry_type = 'credit' AND tenant_source = 'plan'{beside} \
+               AND toUnixTimestamp64Micro(posted_at) <= {at} \
              GROUP BY tenant, name ORDER BY tenant, name"
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits used"))
+    }
+
+    /// What people gave tenants at once, in a month.
+    pub async fn credits_given(&self, period: BillingPeriod) -> Result<Vec<CreditUse>, DatabaseError> {
+        let sql = format!(
+            "SELECT tenant, toString(operation) AS name, sum(e.charge) AS charge FROM ledger_entries AS e FINAL \
+             WHERE entry_type = 'credit' AND tenant_source = 'override' AND period = toDate('{}') \
+             GROUP BY tenant, name ORDER BY tenant, name",
+            period.first_day()
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits given"))
     }
 
     /// What each tenant's usage of a month is charged, without adjustments.

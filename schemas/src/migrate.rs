@@ -32,6 +32,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 5, name: "manifests", text: include_str!("../migrations/0005_manifests.sql") },
     Migration { version: 6, name: "plans", text: include_str!("../migrations/0006_plans.sql") },
+    Migration { version: 7, name: "overrides", text: include_str!("../migrations/0007_overrides.sql") },
 ];
 
 /// Where the DDL is for.

@@ -41,6 +41,19 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
 pub fn for_people(explanation: &Explanation) -> String {
     let mut text = String::from("Spans seen\n");
     text += &spans(explanation).table(None);
+    if !explanation.overrides.is_empty() {
+        text += "\nDecided by people\n";
+    }
+    for decided in &explanation.overrides {
+        let ordered =
+            decided.ordered.as_ref().map_or("begun and never done".to_string(), |(at, by, reason)| {
+                format!("ordered at {at} by {by}: {reason}")
+            });
+        text += &format!(
+            "  override {} of span {}: {}, {ordered}\n",
+            decided.id, decided.span.span, decided.what
+        );
+    }
     for (call, entries) in &explanation.calls {
         text += &format!("\nCall {call}\n");
         for explained in entries {
@@ -143,7 +156,19 @@ fn as_json(explanation: &Explanation) -> Value {
         .iter()
         .map(|(call, entries)| json!({"call_id": call.to_string(), "entries": entries.iter().map(entry_json).collect::<Vec<_>>()}))
         .collect();
-    json!({"spans": spans, "calls": calls})
+    let overrides: Vec<Value> = explanation
+        .overrides
+        .iter()
+        .map(|decided| {
+            let ordered = decided.ordered.as_ref();
+            json!({
+                "override_id": decided.id, "what": decided.what, "span_id": decided.span.span.to_string(),
+                "trace_id": decided.span.trace.to_string(), "decided_at": ordered.map(|(at, ..)| at.to_string()),
+                "decided_by": ordered.map(|(_, by, _)| by), "reason": ordered.map(|(.., reason)| reason),
+            })
+        })
+        .collect();
+    json!({"spans": spans, "overrides": overrides, "calls": calls})
 }
 
 fn entry_json(explained: &EntryExplained) -> Value {

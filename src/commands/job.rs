@@ -1,4 +1,4 @@
-//! Work that needs the ledger to itself: closing, issuing, repricing. Done by the one settler there is, between passes.
+//! Work that needs the ledger to itself: closing, issuing, repricing, adjusting. Done by the one settler there is, between passes.
 //!
 //! A job travels as JSON to the server that runs on the data directory, and is done by the very same code where none runs
 //! and this process opens the directory itself.
@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use billing::adjust::{self, Order};
 use billing::invoice;
 use billing::period::{self, CloseOptions};
 use billing::settle::{Exclusive, Scope, Settler, reprice};
@@ -53,6 +54,13 @@ pub enum Job {
         provider: Option<String>,
         /// Only of this model.
         model: Option<String>,
+        /// Post it; else only say what would change.
+        apply: bool,
+    },
+    /// Carry out a correction that a person ordered.
+    Adjust {
+        /// What.
+        order: Order,
         /// Post it; else only say what would change.
         apply: bool,
     },
@@ -104,6 +112,10 @@ impl Job {
                 let repricing =
                     reprice(settler, &Scope { priced, month, tenant, provider, model }, apply).await?;
                 Ok(super::reprice::answer(&repricing))
+            }
+            Self::Adjust { order, apply } => {
+                settler.drain().await?;
+                Ok(super::adjust::answer(&adjust::adjust(settler, &order, apply).await?))
             }
         }
     }

@@ -92,7 +92,10 @@ async fn list(context: &Context) -> anyhow::Result<Outcome> {
 async fn preview(month: BillingPeriod, context: &Context) -> anyhow::Result<Outcome> {
     let found = with_database(&context.loaded, "plans", Missing::Refuse, async |database: &Database| {
         let shelf = PlanShelf::of(database).await?;
-        Ok((database.usage_charges(month).await?, billing::period::due(database, &shelf, month).await?))
+        Ok((
+            database.usage_charges(month).await?,
+            billing::period::due(database, &shelf, month, i64::MAX).await?,
+        ))
     })
     .await?;
     let mut rows = Rows::new(["tenant", "kind", "name", "amount"]);

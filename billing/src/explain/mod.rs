@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::identity::{CallId, EntryId, SpanId, TraceId};
 use domain::ledger::Entry;
+use domain::overrides::Act;
 use domain::price::RateCard;
 use domain::resolve::SpanRef;
+use domain::time::EventTime;
 use rust_decimal::Decimal;
-use schemas::rows::DecisionRow;
+use schemas::rows::{DecisionRow, OverrideCallRow, OverrideRow};
 use schemas::{Database, DatabaseError, SeenRow};
 
 use crate::prices::{PriceRow, PriceRowError};
@@ -71,11 +73,26 @@ pub struct EntryExplained {
     pub price: String,
 }
 
+/// What a person decided about a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverrideExplained {
+    /// Its id.
+    pub id: String,
+    /// `reverse`, `reattribute`, `revoke`, and the particulars.
+    pub what: String,
+    /// When, by whom, and why; nothing where it was begun and never done.
+    pub ordered: Option<(EventTime, String, String)>,
+    /// The report it names.
+    pub span: SpanRef,
+}
+
 /// Everything there is to say.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Explanation {
     /// Spans in order of start.
     pub spans: Vec<SpanExplained>,
+    /// What people decided, in the order they did.
+    pub overrides: Vec<OverrideExplained>,
     /// Entries by call, in the order they were posted.
     pub calls: BTreeMap<CallId, Vec<EntryExplained>>,
 }
@@ -96,7 +113,43 @@ pub async fn explain(database: &Database, name: &str) -> Result<Explanation, Exp
     for row in database.prices().await? {
         cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
     }
-    Ok(put_together(seen, decisions, entries, &settled, &cards))
+    let overrides = overrides(database, &traces).await?;
+    Ok(Explanation { overrides, ..put_together(seen, decisions, entries, &settled, &cards) })
+}
+
+async fn overrides(
+    database: &Database,
+    traces: &[[u8; 16]],
+) -> Result<Vec<OverrideExplained>, DatabaseError> {
+    let mut decided: Vec<_> = database
+        .override_calls_of_traces(traces)
+        .await?
+        .into_iter()
+        .filter_map(OverrideCallRow::decided)
+        .map(|(_, span, decided)| (decided, span))
+        .collect();
+    if decided.is_empty() {
+        return Ok(Vec::new());
+    }
+    decided.sort();
+    let known: HashMap<String, OverrideRow> =
+        database.overrides().await?.into_iter().map(|row| (row.override_id.clone(), row)).collect();
+    let explained = decided.into_iter().map(|(decided, span)| {
+        let what = match &decided.act {
+            Act::Reverse => "reverse".to_string(),
+            Act::Reattribute(to) => {
+                let to: Vec<String> = to.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+                format!("reattribute to {}", to.join(", "))
+            }
+            Act::Revoke(id) => format!("revoke {id}"),
+        };
+        let ordered = known.get(&decided.id).map(|row| {
+            let at = EventTime::from_nanos(row.decided_at.saturating_mul(1000));
+            (at, row.decided_by.clone(), row.reason.clone())
+        });
+        OverrideExplained { id: decided.id, what, ordered, span }
+    });
+    Ok(explained.collect())
 }
 
 async fn find(database: &Database, name: &str) -> Result<Vec<[u8; 16]>, DatabaseError> {
@@ -152,7 +205,7 @@ fn put_together(
             (explained.entry.entry_type, -explained.entry.quantities.calls, explained.entry.id)
         });
     }
-    Explanation { spans, calls }
+    Explanation { spans, calls, ..Explanation::default() }
 }
 
 fn explain_entry(entry: Entry, cards: &HashMap<String, RateCard>) -> EntryExplained {
@@ -178,17 +231,24 @@ fn explain_entry(entry: Entry, cards: &HashMap<String, RateCard>) -> EntryExplai
 }
 
 fn describe(card: &RateCard) -> String {
-    let day =
-        |time: Option<domain::time::EventTime>| time.map_or("…".to_string(), |time| time.day().to_string());
     let context: Vec<String> = card.context.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let context = if context.is_empty() { String::new() } else { format!(" ({})", context.join(", ")) };
-    format!(
-        "{} {}{context}, valid {} to {}",
-        card.provider,
-        card.model,
-        day(card.valid_from),
-        day(card.valid_to)
-    )
+    format!("{} {}{context}, {}", card.provider, card.model, validity(card))
+}
+
+/// The time of calls that a card is for, in words.
+fn validity(card: &RateCard) -> String {
+    // A whole day is named by its date.
+    let moment = |time: EventTime| match time.utc().time() {
+        chrono::NaiveTime::MIN => time.day().to_string(),
+        _ => time.to_string(),
+    };
+    match (card.valid_from, card.valid_to) {
+        (None, None) => "valid at all times".to_string(),
+        (Some(from), None) => format!("valid from {} on", moment(from)),
+        (None, Some(to)) => format!("valid before {}", moment(to)),
+        (Some(from), Some(to)) => format!("valid from {} until before {}", moment(from), moment(to)),
+    }
 }
 
 /// A trace or span id from a table, as people write it; empty for none.

@@ -11,14 +11,21 @@ use domain::plan::{Adjustment, CreditGrant, use_credits};
 use domain::time::{BillingPeriod, EventTime};
 use schemas::{Database, DatabaseError};
 
+use crate::adjust;
 use crate::plans::PlanShelf;
 use crate::settle::{SettleError, Settler};
 
 /// Tenant and what should be added to its month.
 pub type Due = BTreeMap<String, Vec<Adjustment>>;
 
-/// What a month's totals lead to, by tenant.
-pub async fn due(database: &Database, plans: &PlanShelf, month: BillingPeriod) -> Result<Due, DatabaseError> {
+/// What a month's totals lead to, by tenant, as things stood at a moment (microseconds since the epoch): credits that were
+/// granted or used up by other months later play no part.
+pub async fn due(
+    database: &Database,
+    plans: &PlanShelf,
+    month: BillingPeriod,
+    at: i64,
+) -> Result<Due, DatabaseError> {
     let mut usage: BTreeMap<String, Cost> = BTreeMap::new();
     for sum in database.usage_charges(month).await? {
         *usage.entry(sum.tenant).or_default() += sum.charge;
@@ -30,15 +37,24 @@ pub async fn due(database: &Database, plans: &PlanShelf, month: BillingPeriod) -
     }
     usage.remove("");
     let mut used: BTreeMap<(String, String), Cost> = BTreeMap::new();
-    for row in database.credits_used(Some(month)).await? {
+    for row in database.credits_used(Some(month), at).await? {
         used.insert((row.tenant, row.name), -row.charge);
     }
+    // What people gave at once lowers what is left to use credits for.
+    let mut given: BTreeMap<String, Cost> = BTreeMap::new();
+    for sum in database.credits_given(month).await? {
+        *given.entry(sum.tenant).or_default() += sum.charge;
+    }
+    let mut grants = plans.in_force.credits.clone();
+    grants.extend(adjust::grants(database, at).await?);
     let mut due = Due::new();
     for (tenant, charge) in usage {
         let mut made =
             plans.plan_of(&tenant, month).map(|plan| plan.monthly.adjustments(charge)).unwrap_or_default();
-        let left = charge + made.iter().map(|made| made.amount).sum();
-        let grants = plans.in_force.credits.iter().filter(|grant| grant.tenant == tenant);
+        let left = charge
+            + made.iter().map(|made| made.amount).sum()
+            + given.get(&tenant).copied().unwrap_or_default();
+        let grants = grants.iter().filter(|grant| grant.tenant == tenant);
         let used = |grant: &CreditGrant| {
             used.get(&(grant.tenant.clone(), grant.name.clone())).copied().unwrap_or_default()
         };
@@ -62,7 +78,7 @@ pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<
     }
     let mut entries = Vec::new();
     let mut wanted = BTreeSet::new();
-    for (tenant, adjustments) in due(&database, settler.plans(), month).await? {
+    for (tenant, adjustments) in due(&database, settler.plans(), month, i64::MAX).await? {
         for adjustment in adjustments {
             let (entry_type, call, facts) = facts(&tenant, month, &adjustment, &settler.config().currency);
             let quantities = Quantities { charge: adjustment.amount, ..Quantities::default() };
@@ -93,15 +109,29 @@ fn facts(
     hasher.part(tenant.as_bytes()).part(month.to_string().as_bytes());
     hasher.part(adjustment.kind.as_bytes()).part(adjustment.name.as_bytes());
     let call = CallId::of_adjustment(&hasher);
+    let facts = of_no_call(call, SOURCE, tenant, month, (adjustment.kind, &adjustment.name), currency);
+    let entry_type = if adjustment.kind == "credit" { EntryType::Credit } else { EntryType::Adjustment };
+    (entry_type, call, facts)
+}
+
+/// The facts of an entry of a tenant and a month, and of no call: its kind of invoice line, and its name there.
+pub(crate) fn of_no_call(
+    call: CallId,
+    source: &str,
+    tenant: &str,
+    month: BillingPeriod,
+    (kind, name): (&str, &str),
+    currency: &str,
+) -> Facts {
     let text = String::new;
     // The last instant of the month: what happened in the month includes what it came to.
     let last = month.end().timestamp_nanos_opt().unwrap_or(i64::MAX) - 1;
     let bytes = call.bytes();
     let span = bytes.first_chunk::<8>().copied().and_then(SpanId::from_bytes);
-    let facts = Facts {
+    Facts {
         state: State::Billed,
         tenant: tenant.to_string(),
-        tenant_source: SOURCE.into(),
+        tenant_source: source.into(),
         feature: text(),
         user_id: text(),
         session_id: text(),
@@ -112,11 +142,11 @@ fn facts(
         provider: text(),
         request_model: text(),
         model: text(),
-        operation: adjustment.name.clone(),
+        operation: name.to_string(),
         occurred_at: EventTime::from_nanos(last),
         service_tier: text(),
         region: text(),
-        rule: adjustment.kind.into(),
+        rule: kind.into(),
         currency: currency.into(),
         price_id: text(),
         plan_id: text(),
@@ -124,7 +154,5 @@ fn facts(
         trace: TraceId::from_bytes(bytes).expect("a call's id is not all zeros"),
         span: span.unwrap_or(SpanId::from_bytes([1; 8]).expect("not all zeros")),
         response_id: text(),
-    };
-    let entry_type = if adjustment.kind == "credit" { EntryType::Credit } else { EntryType::Adjustment };
-    (entry_type, call, facts)
+    }
 }

@@ -9,6 +9,7 @@ mod close;
 mod adjustments;
 mod manifest;
 
+pub(crate) use adjustments::of_no_call;
 pub use adjustments::{Due, due};
 pub use close::{CloseError, CloseOptions, close};
 pub use manifest::Manifest;

@@ -2,6 +2,7 @@
 
 use domain::identity::CallId;
 use domain::ledger::{self, State};
+use domain::overrides::Effect;
 use domain::resolve::{Outcome, Resolution, Rule, SpanOutcome};
 use schemas::rows::DecisionRow;
 
@@ -10,19 +11,29 @@ use super::post::{Batch, decision_hash};
 use super::store::{Component, TraceKey};
 use super::target::{Target, target};
 
+/// The rule of a call that is not billed because a person said so.
+const RULE: &str = "override";
+
 impl Settler {
     /// Adds to `batch` whatever makes the ledger say what was resolved of a closed set of traces.
     pub(super) fn assign(&mut self, component: Component, resolution: &Resolution, batch: &mut Batch) {
         let standing = self.store.standing(&component);
         let ids = ledger::call_ids(&resolution.calls, &standing);
-        let mut targets: Vec<Target> = Vec::with_capacity(ids.len());
+        let mut targets: Vec<(Target, Effect)> = Vec::with_capacity(ids.len());
         for (call, &id) in resolution.calls.iter().zip(&ids) {
             let stands = ledger::standing_of(id, &standing);
             let pinned = stands.and_then(|stands| self.shelf.pinned(stands));
             let (prices, plans) = (&mut self.prices, &self.plans);
-            targets.push(target(call, prices, plans, pinned.as_ref(), &self.config.currency));
+            let effect = self.store.effect(call);
+            let target = target(call, &effect, prices, plans, pinned.as_ref(), &self.config.currency);
+            targets.push((target, effect));
         }
-        let wanted: Vec<_> = targets.iter().map(|target| (&target.facts, &target.quantities)).collect();
+        let wanted: Vec<_> = targets
+            .iter()
+            .map(|(target, effect)| {
+                effect.reversed_by.is_none().then_some((&target.facts, &target.quantities))
+            })
+            .collect();
         batch.entries.extend(ledger::assign(resolution, &ids, &wanted, &standing, &self.periods));
         for outcome in &resolution.outcomes {
             self.decide(&component, outcome, &ids, &targets, batch);
@@ -36,13 +47,15 @@ impl Settler {
         component: &[TraceKey],
         outcome: &SpanOutcome,
         ids: &[CallId],
-        targets: &[Target],
+        targets: &[(Target, Effect)],
         batch: &mut Batch,
     ) {
         let Some(key) = component.iter().find(|key| key.trace == outcome.span.trace) else { return };
-        let target = outcome.call.map(|at| &targets[at]).filter(|_| outcome.outcome == Outcome::Billed);
+        let judged = outcome.call.map(|at| &targets[at]).filter(|_| outcome.outcome == Outcome::Billed);
+        let effect = judged.map(|(_, effect)| effect).filter(|effect| !effect.is_none());
+        let target = judged.map(|(target, _)| target);
         let stands = self.store.decision(key, outcome.span.span);
-        if stands.is_none() && is_plain(outcome, target) {
+        if stands.is_none() && effect.is_none() && is_plain(outcome, target) {
             return;
         }
         let (name, reason) = match target {
@@ -56,13 +69,23 @@ impl Settler {
             },
             None => (outcome.outcome.name(), outcome.reason.clone()),
         };
+        let (name, rule, reason) = match effect {
+            Some(effect) if effect.reversed_by.is_some() => {
+                (Outcome::NotBillable.name(), RULE, effect.reason())
+            }
+            Some(effect) => {
+                let also = if reason.is_empty() { String::new() } else { format!("; {reason}") };
+                (name, outcome.rule.name(), effect.reason() + &also)
+            }
+            None => (name, outcome.rule.name(), reason),
+        };
         let row = DecisionRow {
             realm: key.realm.as_str().to_string(),
             trace_id: outcome.span.trace.bytes(),
             span_id: outcome.span.span.bytes(),
             outcome: name.to_string(),
             outcome_reason: reason,
-            rule: outcome.rule.name().to_string(),
+            rule: rule.to_string(),
             call_id: outcome.call.map_or([0; 16], |at| ids[at].bytes()),
             winner_trace_id: outcome.winner.map_or([0; 16], |winner| winner.trace.bytes()),
             winner_span_id: outcome.winner.map_or([0; 8], |winner| winner.span.bytes()),

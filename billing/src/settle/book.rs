@@ -105,6 +105,7 @@ impl Settler {
                 self.plans_changed = changed;
                 tracing::info!(plans = %self.plans.version, "charging by new plans from now on");
             }
+            self.follow_overrides().await?;
             let changed = self.database.price_sources_changed().await?;
             if changed != self.shelf.changed {
                 self.shelf.changed = changed;

@@ -190,7 +190,7 @@ impl Settler {
             let hash = post::decision_hash(&row);
             self.store.decided(&row, hash);
         }
-        Ok(())
+        self.load_overrides(&ids).await
     }
 }
 

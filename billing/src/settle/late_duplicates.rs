@@ -52,7 +52,10 @@ impl Settler {
     }
 
     /// Reads traces and everything that link keys tie to them, however long ago, and what stands for them.
-    async fn load_whole(&mut self, traces: BTreeSet<TraceKey>) -> Result<BTreeSet<TraceKey>, SettleError> {
+    pub(super) async fn load_whole(
+        &mut self,
+        traces: BTreeSet<TraceKey>,
+    ) -> Result<BTreeSet<TraceKey>, SettleError> {
         let (mut open, mut loaded) = (traces, BTreeSet::new());
         let mut known: BTreeSet<u64> = BTreeSet::new();
         let mut pairs: BTreeMap<u64, Spans> = BTreeMap::new();

@@ -23,6 +23,7 @@ mod cards;
 mod book;
 mod reprice;
 mod late_duplicates;
+mod overrule;
 mod task;
 mod post;
 
@@ -141,6 +142,8 @@ pub struct Settler {
     plans: PlanShelf,
     /// When the newest plan file came, as last seen (microseconds since the epoch).
     plans_changed: i64,
+    /// How many overrides of calls there were when it last looked.
+    overrides_seen: u64,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
     shared: bool,
     /// Whether what is in memory may differ from what the database took.
@@ -170,6 +173,7 @@ impl Settler {
             shelf,
             plans: PlanShelf::default(),
             plans_changed: 0,
+            overrides_seen: 0,
             shared: false,
             stale: false,
             clock,
@@ -194,6 +198,7 @@ impl Settler {
         }
         self.periods = Periods::closed(self.database.closed_periods().await?);
         self.shelf.keep(self.database.prices().await?);
+        self.overrides_seen = self.database.override_calls_count().await?;
         let since = (self.clock)() - nanos(self.config.dedupe_window);
         let (store, saved) = (&mut self.store, &self.saved);
         self.database
@@ -276,6 +281,23 @@ impl Settler {
         self.follow(force, &mut summary).await?;
         self.gather(&mut summary).await?;
         let now = (self.clock)();
+        let posting = self.judge(now, force, &mut summary)?;
+        let settled = self.post(posting, &mut summary).await?;
+        if self.shared && summary.entries > 0 {
+            self.look_again(settled).await?;
+        }
+        self.store.evict(now, &self.config);
+        summary.pending = self.store.pending();
+        Ok(summary)
+    }
+
+    /// What is to be written of the traces whose time has come.
+    fn judge(
+        &mut self,
+        now: i64,
+        force: bool,
+        summary: &mut PassSummary,
+    ) -> Result<post::Batch, SettleError> {
         let mut posting = post::Batch::default();
         for component in self.store.due(now, force).map_err(GatherError::Changed)? {
             let resolution = {
@@ -290,13 +312,7 @@ impl Settler {
             summary.resolved += component.len() as u64;
             self.assign(component, &resolution, &mut posting);
         }
-        let settled = self.post(posting, &mut summary).await?;
-        if self.shared && summary.entries > 0 {
-            self.look_again(settled).await?;
-        }
-        self.store.evict(now, &self.config);
-        summary.pending = self.store.pending();
-        Ok(summary)
+        Ok(posting)
     }
 
     /// Passes until nothing committed so far is left unsettled.

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use domain::identity::{CallId, CollectorId, Realm, SpanId, TraceId};
 use domain::ledger::{Entry, Standing};
 use domain::observation::Evidence;
-use domain::resolve::LinkKey;
+use domain::overrides::{Effect, Override};
+use domain::resolve::{LinkKey, ResolvedCall};
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use schemas::IndexRow;
 use schemas::record::{self, DecodeError};
@@ -49,6 +50,8 @@ struct Trace {
     calls: SmallVec<[CallId; 1]>,
     /// What the log of decisions says of spans, by a hash of what it says.
     decisions: HashMap<SpanId, u64>,
+    /// What people decided about calls by their reports here.
+    overrides: Vec<(SpanId, Override)>,
     links: SmallVec<[LinkKey; 2]>,
     first_gathered: i64,
     last_gathered: i64,
@@ -204,6 +207,30 @@ impl Store {
         if let Some(trace) = self.hot.get_mut(&key) {
             trace.decisions.insert(span, hash);
         }
+    }
+
+    /// Takes what a person decided about a report. Of a trace that is not in memory it is read when that comes back.
+    pub fn overrule(&mut self, key: &TraceKey, span: SpanId, decided: Override) {
+        if let Some(trace) = self.hot.get_mut(key)
+            && !trace.overrides.iter().any(|known| known.0 == span && known.1 == decided)
+        {
+            trace.overrides.push((span, decided));
+        }
+    }
+
+    /// What people decided about a call, by any of its reports.
+    pub fn effect(&self, call: &ResolvedCall) -> Effect {
+        let decided = call.members.iter().flat_map(|member| {
+            let key = TraceKey { realm: call.realm.clone(), trace: member.trace };
+            let overrides = self.hot.get(&key).map_or(&[][..], |trace| trace.overrides.as_slice());
+            overrides.iter().filter(|(span, _)| *span == member.span).map(|(_, decided)| decided)
+        });
+        Effect::of(decided)
+    }
+
+    /// The traces in memory.
+    pub fn traces(&self) -> impl Iterator<Item = &TraceKey> {
+        self.hot.keys()
     }
 
     /// Whether a row's trace must be loaded before it is taken in: perhaps received before, and not in memory.

@@ -1,6 +1,7 @@
 //! What should stand for a call: its facts and, rated by the price of its day, its quantities.
 
 use domain::ledger::{Facts, Quantities, State};
+use domain::overrides::Effect;
 use domain::plan::{Charged, Plan};
 use domain::price::{Context, PriceIndex, RateCard, UnitClass, Unpriced};
 use domain::rate;
@@ -34,11 +35,12 @@ pub fn split_price_id(price_id: &str) -> (&str, Option<u64>) {
     }
 }
 
-/// The target of a call. A call that stands with a price keeps it (`standing`) while what the price was chosen by is
+/// The target of a call, moved as people decided (`effect`). A call that stands with a price keeps it (`standing`) while what the price was chosen by is
 /// unchanged, and its plan while its payer is: what was learnt since is for `reprice`, which is asked for, and no side
 /// effect of late evidence.
 pub fn target(
     call: &ResolvedCall,
+    effect: &Effect,
     prices: &mut PriceIndex,
     plans: &PlanShelf,
     standing: Option<&Pinned<'_>>,
@@ -46,7 +48,7 @@ pub fn target(
 ) -> Target {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let dimensions = &call.dimensions;
-    let facts = Facts {
+    let mut facts = Facts {
         state: State::Unmetered,
         tenant: text(&dimensions.tenant),
         tenant_source: call.tenant_source.name().into(),
@@ -72,6 +74,7 @@ pub fn target(
         span: call.winner.span,
         response_id: text(&call.response_id),
     };
+    effect.apply(&mut facts);
     let metered = (call.metering != Metering::Unmetered).then_some(&call.usage);
     rated_target(facts, metered, call.metering, prices, plans, standing)
 }

@@ -3,18 +3,22 @@
 //! A check is named after the invariant it holds the ledger to. A finding says which row and what it should say; an
 //! empty list of findings is the promise kept.
 
+mod overrides;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::identity::CallId;
 use domain::ledger::{Entry, EntryType, Quantities, State};
 use domain::money::Cost;
+use domain::overrides::TENANT_SOURCE;
 use domain::price::{RateCard, UnitClass};
 use domain::time::BillingPeriod;
 use schemas::rows::{PeriodRow, month_of};
 use schemas::{Database, DatabaseError};
 
+use crate::adjust;
 use crate::invoice::{self, DraftError};
-use crate::period::{self, Manifest};
+use crate::period::Manifest;
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
@@ -58,14 +62,22 @@ pub enum VerifyError {
 struct Known {
     cards: HashMap<String, RateCard>,
     plans: PlanShelf,
+    /// The credits that people gave at once.
+    credits: BTreeSet<CallId>,
+}
+
+impl Known {
+    async fn of(database: &Database, cards: HashMap<String, RateCard>) -> Result<Self, VerifyError> {
+        let credits = adjust::posted_credits(&database.overrides().await?).into_keys().collect();
+        Ok(Self { cards, plans: PlanShelf::of(database).await?, credits })
+    }
 }
 
 /// Verifies one month, or the whole ledger.
 pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result<Verification, VerifyError> {
     let mut verification = Verification::default();
     let cards = cards(database, &mut verification).await?;
-    let plans = PlanShelf::of(database).await?;
-    let known = Known { cards, plans };
+    let known = Known::of(database, cards).await?;
     let closed: BTreeMap<BillingPeriod, PeriodRow> =
         database.closed_months().await?.into_iter().map(|row| (month_of(row.period), row)).collect();
     let months: BTreeSet<BillingPeriod> = match month {
@@ -80,6 +92,7 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
         check_month(database, month, closed.get(&month), &known, &mut verification).await?;
     }
     check_calls(database, month, &mut verification).await?;
+    overrides::check_overrides(database, month, &mut verification.findings).await?;
     if month.is_none() {
         check_balance(database, &mut verification).await?;
         for compared in database.rollup_comparisons().await? {
@@ -100,9 +113,10 @@ pub(crate) async fn verify_open(
 ) -> Result<Verification, VerifyError> {
     let mut verification = Verification::default();
     let cards = cards(database, &mut verification).await?;
-    let known = Known { cards, plans: PlanShelf::of(database).await? };
+    let known = Known::of(database, cards).await?;
     check_month(database, month, None, &known, &mut verification).await?;
     check_calls(database, Some(month), &mut verification).await?;
+    overrides::check_overrides(database, Some(month), &mut verification.findings).await?;
     Ok(verification)
 }
 
@@ -138,9 +152,7 @@ async fn check_month(
     for entry in late {
         found(format!("entry {entry} was posted after the month was closed"));
     }
-    if !closed.plans.is_empty() {
-        check_adjustments(database, month, &closed.plans, &mut verification.findings).await?;
-    }
+    overrides::check_adjustments(database, month, closed, &mut verification.findings).await?;
     check_invoices(database, month, &mut verification.findings).await?;
     Ok(())
 }
@@ -184,6 +196,12 @@ fn check_entry(entry: &Entry, known: &Known, findings: &mut Vec<Finding>) {
         let besides = Quantities { charge: quantities.charge, ..Quantities::default() };
         if *quantities != besides {
             found("I6 one number", "it is an adjustment and states usage or cost".into());
+        }
+        if facts.tenant_source == TENANT_SOURCE && !known.credits.contains(&entry.call) {
+            found(
+                "I10 explainable",
+                "it is a credit that nobody ordered, or whose order was not done to its end".into(),
+            );
         }
         return;
     }
@@ -250,47 +268,6 @@ fn check_charge(entry: &Entry, plans: &PlanShelf, found: &mut impl FnMut(&'stati
             found("I8 decimal", format!("{quantity} {name} that cost {cost} are charged {stated}"));
         }
     }
-}
-
-/// A closed month was adjusted by what the plans of its close make of its usage. Which credits were left depends on the
-/// order in which months were closed; of those it is checked that none was used beyond its amount.
-async fn check_adjustments(
-    database: &Database,
-    month: BillingPeriod,
-    plans: &str,
-    findings: &mut Vec<Finding>,
-) -> Result<(), VerifyError> {
-    let plans = PlanShelf::at(database, Some(plans)).await?;
-    let mut found = |what: String| {
-        findings.push(Finding { invariant: "I6 one number", what: format!("{month}: {what}") })
-    };
-    let mut posted: BTreeMap<(String, String, String), Cost> = BTreeMap::new();
-    for sum in database.adjustment_sums(month).await?.into_iter().filter(|sum| sum.kind != "credit") {
-        *posted.entry((sum.tenant, sum.kind, sum.name)).or_default() += sum.charge;
-    }
-    for (tenant, due) in period::due(database, &plans, month).await? {
-        for due in due.into_iter().filter(|due| due.kind != "credit") {
-            let key = (tenant.clone(), due.kind.to_string(), due.name.clone());
-            let stands = posted.remove(&key).unwrap_or_default();
-            if stands != due.amount {
-                found(format!("{} of {tenant:?} comes to {}, {stands} was posted", due.name, due.amount));
-            }
-        }
-    }
-    for ((tenant, _, name), amount) in posted {
-        found(format!("{name} of {tenant:?} of {amount} was posted, and nothing says why"));
-    }
-    for used in database.credits_used(None).await? {
-        let granted = plans
-            .in_force
-            .credits
-            .iter()
-            .find(|grant| (&grant.tenant, &grant.name) == (&used.tenant, &used.name));
-        if granted.is_some_and(|grant| -used.charge > grant.amount) {
-            found(format!("credit {} of {:?} was used beyond its amount", used.name, used.tenant));
-        }
-    }
-    Ok(())
 }
 
 /// The entries of a call add up to the call once, or to nothing. A call corrected after its month closed has entries in

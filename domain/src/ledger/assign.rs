@@ -13,12 +13,12 @@ use crate::identity::CallId;
 use crate::resolve::{Resolution, ResolvedCall, SpanRef};
 
 /// What makes the ledger say what was resolved of a closed set; empty where it does. `ids` are those of its calls by
-/// [`call_ids`], `targets` what should stand for each of them, `standing` what stands for any call whose evidence may lie in
-/// the set, in the order of ids.
+/// [`call_ids`], `targets` what should stand for each of them (`None`: it is not billed), `standing` what stands for any
+/// call whose evidence may lie in the set, in the order of ids.
 pub fn assign(
     resolution: &Resolution,
     ids: &[CallId],
-    targets: &[(&Facts, &Quantities)],
+    targets: &[Option<(&Facts, &Quantities)>],
     standing: &[(CallId, &Standing)],
     periods: &Periods,
 ) -> Posting {
@@ -26,7 +26,7 @@ pub fn assign(
     let mut posting = Posting::new();
     for (&target, &id) in targets.iter().zip(ids) {
         let stands = standing_of(id, standing).unwrap_or(&nothing);
-        posting.extend(difference(id, stands, Some(target), periods));
+        posting.extend(difference(id, stands, target, periods));
     }
     let kept: BTreeSet<CallId> = ids.iter().copied().collect();
     let seen: BTreeSet<SpanRef> = resolution.outcomes.iter().map(|outcome| outcome.span).collect();

@@ -39,7 +39,7 @@ impl Book {
             standing.entry(entry.call).or_default().add(Arc::clone(entry));
         }
         let targets: Vec<Line> = resolution.calls.iter().map(target).collect();
-        let wanted: Vec<_> = targets.iter().map(|(facts, quantities)| (facts, quantities)).collect();
+        let wanted: Vec<_> = targets.iter().map(|(facts, quantities)| Some((facts, quantities))).collect();
         let standing: Vec<_> = standing.iter().map(|(call, stands)| (*call, stands)).collect();
         let ids = call_ids(&resolution.calls, &standing);
         let posting = assign(resolution, &ids, &wanted, &standing, &Periods::default());

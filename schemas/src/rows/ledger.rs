@@ -235,6 +235,11 @@ pub struct DecisionRow {
 }
 
 impl DecisionRow {
+    /// The span.
+    pub fn span(&self) -> Option<SpanRef> {
+        Some(SpanRef { trace: TraceId::from_bytes(self.trace_id)?, span: SpanId::from_bytes(self.span_id)? })
+    }
+
     /// The span a report lost to.
     pub fn winner(&self) -> Option<SpanRef> {
         Some(SpanRef {

@@ -5,11 +5,13 @@ mod ledger;
 mod progress;
 mod invoice;
 mod price_source;
+mod overriding;
 mod trace;
 
 pub use invoice::{InvoiceLineRow, InvoiceRow, PeriodRow, PriceRow};
 pub use ledger::{DecisionRow, LedgerRow, RowError, month_number, month_of};
 pub use observation::{ObservationRow, RecordRow, day_number};
+pub use overriding::{OverrideCallRow, OverrideRow, StandingReport};
 pub use price_source::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
 pub use progress::{BatchRow, CollectorRow, CursorRow};
 pub use trace::{SpanRow, TextMap};
