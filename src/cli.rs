@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    adjust, config, demo, explain, invoice, keys, period, plans, prices, reprice, schema, serve, settle,
-    usage, verify,
+    adjust, config, demo, explain, invoice, journal, keys, period, plans, prices, reprice, schema, serve,
+    settle, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -81,6 +81,9 @@ pub enum Command {
     /// Correct what stands: give credits, take calls back, move calls to other tenants or features
     #[command(subcommand)]
     Adjust(Box<adjust::Command>),
+    /// Look into the journal, check it, ship again what ClickHouse lost
+    #[command(subcommand)]
+    Journal(journal::Command),
     /// Print the ClickHouse DDL, or apply it
     #[command(subcommand)]
     Schema(schema::Command),

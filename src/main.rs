@@ -76,6 +76,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Plans(command) => commands::plans::run(command, context).await,
         Command::Reprice(args) => commands::reprice::run(args, context).await,
         Command::Adjust(command) => commands::adjust::run(*command, context).await,
+        Command::Journal(command) => commands::journal::run(command, context).await,
         Command::Schema(command) => commands::schema::run(command, context).await,
         Command::Config(command) => commands::config::run(&command, context),
     }

@@ -16,6 +16,7 @@ pub mod plans;
 pub mod reprice;
 pub mod adjust;
 pub mod job;
+pub mod journal;
 pub mod schema;
 pub mod config;
 pub mod demo;

@@ -12,6 +12,7 @@ mod adjustments;
 mod corpus;
 mod metamorphic;
 mod crash;
+mod replay;
 mod collectors;
 mod answers;
 mod exporters;

@@ -12,6 +12,7 @@
 //! | `bounds.rs` | [`Seal`]: what a cut fixes, its bytes in the journal, and the insert token made of it |
 //! | `gather.rs` | reads a range of the journal into rows |
 //! | `recall.rs` | finds the seals that an earlier run wrote and did not ship |
+//! | `held.rs` | the batches that were shipped and are still held |
 //! | `retry.rs` | how long to wait after a failure, and what is told of it |
 //! | `sealer.rs` | the task: every collector id of the journal in order of use, one batch at a time |
 //!
@@ -32,6 +33,7 @@ mod decide;
 mod gather;
 mod open_batch;
 mod recall;
+mod held;
 mod retry;
 mod sealer;
 
@@ -41,6 +43,7 @@ mod laws;
 pub use bounds::Seal;
 pub use decide::{Action, Waiting, decide};
 pub use gather::GatherError;
+pub(crate) use held::HeldBatches;
 pub use open_batch::{Limits, OpenBatch, Taken};
 pub(crate) use retry::Attempts;
 pub use retry::{RetryPolicy, Trouble};

@@ -15,6 +15,7 @@
 //! | `heartbeat.rs` | tells the database who is alive and what is not in it yet |
 //! | `status.rs` | how far everything is, and what is wrong |
 //! | `handle.rs` | what others ask of a running shipper |
+//! | `replay.rs` | ships again what the database lost |
 //!
 //! # What it promises
 //! - **Same rows**: a retry sends the same rows under the same token, after a restart too, so it can be tried for ever.
@@ -35,6 +36,7 @@ mod heartbeat;
 mod status;
 mod handle;
 mod shipper;
+mod replay;
 
 #[cfg(test)]
 mod tests;
@@ -43,5 +45,6 @@ pub use commit::CommittedBatch;
 pub use config::{Config, ConfigError};
 pub use handle::{FlushError, ShipHandle};
 pub use heartbeat::Host;
+pub use replay::{ReplayError, Replayed, Wanted, replay};
 pub use shipper::{Shipper, Summary};
 pub use status::ShipStatus;

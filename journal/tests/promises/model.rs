@@ -186,8 +186,13 @@ impl World {
     }
 }
 
+/// As many as `PROPTEST_CASES` says, else what a test run has time for.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn acknowledged_records_stay_readable_in_order_and_unchanged_through_any_history(
