@@ -19,6 +19,7 @@ pub mod rate;
 pub mod ledger;
 pub mod overrides;
 pub mod plan;
+pub mod invoice;
 
 pub use attributes::{Attributes, AttributesMark};
 pub use identity::{CallId, CollectorId, EntryId, Realm, SpanId, TraceId};

@@ -29,6 +29,10 @@ pub struct UnitSum {
     pub price_id: String,
     /// The plan; empty where the cost is passed through.
     pub plan_id: String,
+    /// Days since the epoch of the first day of the month the usage is of.
+    pub service_month: u16,
+    /// Whether it is a change of what an earlier month was closed with.
+    pub corrects: bool,
     /// The exact unit class.
     pub unit: String,
     /// In units.
@@ -56,6 +60,10 @@ pub struct UnmeteredSum {
     pub model: String,
     /// ISO 4217.
     pub currency: String,
+    /// Days since the epoch of the first day of the month the calls are of.
+    pub service_month: u16,
+    /// Whether it is a change of what an earlier month was closed with.
+    pub corrects: bool,
     /// Net calls.
     pub calls: i64,
 }
@@ -107,31 +115,36 @@ pub struct TenantSum {
     pub charge: Cost,
 }
 
+/// The month an entry's usage is of, and whether it changes what an earlier month was closed with.
+const SERVED: &str = "toStartOfMonth(occurred_at) AS service_month, \
+                      toBool(entry_type = 'correction' AND service_month < period) AS corrects";
+
 impl Database {
-    /// Units by tenant, feature, provider, model and price; sorted; nothing that nets to zero.
+    /// Units by tenant, feature, provider, model, price and the month they are of; sorted; nothing that nets to zero.
     pub async fn unit_sums(&self, period: BillingPeriod) -> Result<Vec<UnitSum>, DatabaseError> {
         let sql = format!(
-            "SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, toString(unit) AS unit, \
+            "SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, service_month, corrects, \
+               toString(unit) AS unit, \
                sum(amount_of) AS quantity, sum(cost_of) AS cost, sum(charge_of) AS charge, sum(counted) AS calls \
-             FROM (SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, \
+             FROM (SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, {SERVED}, \
                      arrayJoin(mapKeys(usage)) AS unit, usage[unit] AS amount_of, unit_costs[unit] AS cost_of, \
                      if(plan_id = '', unit_costs[unit], unit_charges[unit]) AS charge_of, e.calls AS counted \
                    FROM ledger_entries AS e FINAL WHERE period = toDate('{}')) \
-             GROUP BY tenant, feature, provider, model, state, currency, price_id, plan_id, unit \
+             GROUP BY tenant, feature, provider, model, state, currency, price_id, plan_id, service_month, corrects, unit \
              HAVING quantity != 0 OR cost != 0 OR charge != 0 \
-             ORDER BY tenant, feature, provider, model, unit, price_id, plan_id, state, currency",
+             ORDER BY tenant, feature, provider, model, service_month, corrects, unit, price_id, plan_id, state, currency",
             period.first_day()
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the units of a month"))
     }
 
-    /// Unmetered calls by tenant, feature, provider and model.
+    /// Unmetered calls by tenant, feature, provider, model and the month they are of.
     pub async fn unmetered_sums(&self, period: BillingPeriod) -> Result<Vec<UnmeteredSum>, DatabaseError> {
         let sql = format!(
-            "SELECT tenant, feature, provider, model, currency, sum(e.calls) AS calls \
+            "SELECT tenant, feature, provider, model, currency, {SERVED}, sum(e.calls) AS calls \
              FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND state = 'unmetered' \
-             GROUP BY tenant, feature, provider, model, currency HAVING calls != 0 \
-             ORDER BY tenant, feature, provider, model, currency",
+             GROUP BY tenant, feature, provider, model, currency, service_month, corrects HAVING calls != 0 \
+             ORDER BY tenant, feature, provider, model, service_month, corrects, currency",
             period.first_day()
         );
         self.client()

@@ -33,6 +33,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "manifests", text: include_str!("../migrations/0005_manifests.sql") },
     Migration { version: 6, name: "plans", text: include_str!("../migrations/0006_plans.sql") },
     Migration { version: 7, name: "overrides", text: include_str!("../migrations/0007_overrides.sql") },
+    Migration {
+        version: 8,
+        name: "invoice_lines",
+        text: include_str!("../migrations/0008_invoice_lines.sql"),
+    },
 ];
 
 /// Where the DDL is for.

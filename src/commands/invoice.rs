@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use billing::invoice::{self, Draft};
+use billing::invoice::{self, Format, Invoice};
+use billing::plans::PlanShelf;
 use clap::{Subcommand, ValueEnum};
 use domain::time::BillingPeriod;
+use schemas::Database;
 
 use super::job::{self, Job};
 use super::{Context, Outcome};
+use crate::billing_arm::now_nanos;
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Cell, Rows};
 
@@ -54,6 +57,20 @@ pub struct Export {
 pub enum As {
     /// One CSV a tenant, and a summary
     Csv,
+    /// One JSON document a tenant, and a summary
+    Json,
+    /// One CSV of all lines in the columns of FOCUS 1.2
+    Focus,
+}
+
+impl As {
+    fn format(self) -> Format {
+        match self {
+            Self::Csv => Format::Csv,
+            Self::Json => Format::Json,
+            Self::Focus => Format::Focus,
+        }
+    }
 }
 
 impl Command {
@@ -74,19 +91,11 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<Outcome>
     }
 }
 
-/// A month's invoices with their numbers: as issued, else as they stand with none.
-pub async fn invoices(month: &Month, context: &Context) -> anyhow::Result<Vec<(String, Draft)>> {
-    with_database(&context.loaded, "invoice", Missing::Refuse, async |database| {
-        let issued = invoice::issued(database, month.month).await?;
-        let mut found: Vec<(String, Draft)> = if issued.is_empty() {
-            Draft::of(database, month.month).await?.into_iter().map(|draft| (String::new(), draft)).collect()
-        } else {
-            issued.into_iter().map(|invoice| (invoice.number, invoice.draft)).collect()
-        };
-        found.retain(|(_, draft)| month.tenant.as_ref().is_none_or(|tenant| *tenant == draft.tenant));
-        Ok(found)
-    })
-    .await
+/// A month's invoices as issued, else as they stand; of one tenant, where one is asked for.
+async fn invoices(month: &Month, database: &Database) -> anyhow::Result<Vec<Invoice>> {
+    let mut found = invoice::invoices(database, month.month, now_nanos() / 1000).await?;
+    found.retain(|invoice| month.tenant.as_ref().is_none_or(|tenant| *tenant == invoice.draft.tenant));
+    Ok(found)
 }
 
 async fn preview(month: &Month, context: &Context) -> anyhow::Result<Outcome> {
@@ -104,7 +113,12 @@ async fn preview(month: &Month, context: &Context) -> anyhow::Result<Outcome> {
         "calls",
         "description",
     ]);
-    for (number, draft) in invoices(month, context).await? {
+    let found = with_database(&context.loaded, "invoice", Missing::Refuse, async |database| {
+        invoices(month, database).await
+    })
+    .await?;
+    for Invoice { issued, draft } in found {
+        let number = issued.map(|issue| issue.number).unwrap_or_default();
         for line in &draft.lines {
             rows.push([
                 text(&number),
@@ -139,10 +153,14 @@ async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome
 }
 
 async fn export_month(export: &Export, context: &Context) -> anyhow::Result<Outcome> {
-    let As::Csv = export.file_format;
-    let invoices = invoices(&export.month, context).await?;
-    let files =
-        invoice::files(export.month.month, invoices.iter().map(|(number, draft)| (number.as_str(), draft)));
+    let month = export.month.month;
+    let files = with_database(&context.loaded, "invoice", Missing::Refuse, async |database| {
+        let invoices = invoices(&export.month, database).await?;
+        let version = invoices.first().and_then(|invoice| invoice.issued.as_ref()).map(|issue| &issue.terms);
+        let terms = PlanShelf::at(database, version.map(String::as_str)).await?.in_force;
+        Ok(invoice::files(export.file_format.format(), month, &invoices, &terms))
+    })
+    .await?;
     for path in invoice::write(&export.out, &files)? {
         output::print(&format!("{}\n", path.display()))?;
     }
@@ -154,10 +172,11 @@ async fn list(context: &Context) -> anyhow::Result<Outcome> {
         Ok(database.invoices().await?)
     })
     .await?;
-    let mut rows = Rows::new(["invoice_number", "tenant", "month", "calls", "amount", "currency"]);
+    let mut rows = Rows::new(["invoice_number", "kind", "tenant", "month", "calls", "amount", "currency"]);
     for row in invoices {
         rows.push([
             text(&row.invoice_number),
+            text(&row.kind),
             text(&row.tenant),
             text(&schemas::rows::month_of(row.period_start).to_string()),
             text(&row.calls.to_string()),

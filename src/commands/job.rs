@@ -104,7 +104,7 @@ impl Job {
                 let options = CloseOptions { without_grace: false, own_collector };
                 let issued =
                     invoice::issue(settler, BillingPeriod::parse(&month)?, &options, now_nanos()).await?;
-                Ok(json!({ "invoices": issued.iter().map(|invoice| &invoice.number).collect::<Vec<_>>() }))
+                Ok(json!({ "invoices": issued.iter().map(invoice::Invoice::number).collect::<Vec<_>>() }))
             }
             Self::Reprice { priced, month, tenant, provider, model, apply } => {
                 let month = month.as_deref().map(BillingPeriod::parse).transpose()?;

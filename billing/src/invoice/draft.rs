@@ -1,41 +1,15 @@
 //! A month's invoices as they would be issued now.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::money::Cost;
-use domain::price::{RateCard, UnitClass};
 use domain::time::BillingPeriod;
-use rust_decimal::Decimal;
+use schemas::rows::month_of;
 use schemas::{AdjustmentSum, Database, DatabaseError, TenantSum, UnitSum, UnmeteredSum};
 
+use super::line::{Known, Line};
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
-use crate::settle::split_price_id;
-
-/// One line of an invoice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
-    /// `usage`, or what a month's total led to: `discount`, `adjustment`, `commitment`, `minimum`, `credit`.
-    pub kind: String,
-    /// The product feature; empty where none was stated.
-    pub feature: String,
-    /// The provider.
-    pub provider: String,
-    /// The model.
-    pub model: String,
-    /// The exact unit class, or `calls` where no usage was stated.
-    pub unit: String,
-    /// In units; negative where corrections outweigh usage.
-    pub quantity: i64,
-    /// What one costs.
-    pub unit_price: Decimal,
-    /// What the line comes to.
-    pub amount: Cost,
-    /// Net calls that used the unit.
-    pub calls: i64,
-    /// For people: why `quantity × unit_price` is not `amount`, or why nothing is charged.
-    pub description: String,
-}
 
 /// One tenant's invoice for a month, not issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +20,21 @@ pub struct Draft {
     pub period: BillingPeriod,
     /// ISO 4217.
     pub currency: String,
-    /// Sorted by feature, provider, model, unit, price.
+    /// Usage first, then what its total led to; sorted.
     pub lines: Vec<Line>,
     /// The sum of the lines.
     pub amount: Cost,
     /// Net calls.
     pub calls: i64,
+}
+
+/// What is issued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Money to be paid, or nothing.
+    Invoice,
+    /// Money given back.
+    CreditNote,
 }
 
 /// Why no invoice can be made.
@@ -89,26 +72,58 @@ pub enum DraftError {
 }
 
 impl Draft {
-    /// The drafts of a month, by tenant.
-    pub async fn of(database: &Database, period: BillingPeriod) -> Result<Vec<Self>, DraftError> {
-        let tenants = database.tenant_sums(period).await?;
-        let units = database.unit_sums(period).await?;
-        let unmetered = database.unmetered_sums(period).await?;
-        let adjustments = database.adjustment_sums(period).await?;
-        let mut cards = HashMap::new();
+    /// The drafts of a month, by tenant. Lines that correct earlier invoices name those that were issued until `as_of`
+    /// (microseconds since the epoch).
+    pub async fn of(database: &Database, period: BillingPeriod, as_of: i64) -> Result<Vec<Self>, DraftError> {
+        let sums = Sums {
+            tenants: database.tenant_sums(period).await?,
+            units: database.unit_sums(period).await?,
+            unmetered: database.unmetered_sums(period).await?,
+            adjustments: database.adjustment_sums(period).await?,
+        };
+        let mut known = Known { plans: PlanShelf::of(database).await?, ..Known::default() };
         for row in database.prices().await? {
-            cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
+            known.cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
         }
-        let rates = Rates { cards, plans: PlanShelf::of(database).await? };
-        assemble(period, Sums { tenants, units, unmetered, adjustments }, &rates)
+        for month in sums.corrected_months() {
+            for row in database.invoices_of(month).await?.into_iter().filter(|row| row.issued_at <= as_of) {
+                known.issued.entry((row.tenant, month)).or_default().push(row.invoice_number);
+            }
+        }
+        assemble(period, sums, &known)
+    }
+
+    /// What it is once it is issued: what comes to less than nothing is a credit note.
+    pub fn kind(&self) -> Kind {
+        if self.amount < Cost::ZERO { Kind::CreditNote } else { Kind::Invoice }
+    }
+
+    /// The invoices that its lines correct, each once.
+    pub fn corrects(&self) -> BTreeSet<&str> {
+        self.lines.iter().map(|line| line.corrects.as_str()).filter(|number| !number.is_empty()).collect()
+    }
+
+    /// The sums of its lines by kind, in the order of the lines.
+    pub fn subtotals(&self) -> Vec<(&str, Cost)> {
+        let mut subtotals: Vec<(&str, Cost)> = Vec::new();
+        for line in &self.lines {
+            match subtotals.last_mut().filter(|(kind, _)| *kind == line.kind) {
+                Some((_, sum)) => *sum += line.amount,
+                None => subtotals.push((&line.kind, line.amount)),
+            }
+        }
+        subtotals
     }
 }
 
-/// What entries were rated and charged by.
-#[derive(Debug, Default)]
-struct Rates {
-    cards: HashMap<String, RateCard>,
-    plans: PlanShelf,
+impl Kind {
+    /// Its name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::CreditNote => "credit_note",
+        }
+    }
 }
 
 /// A month, summed.
@@ -120,40 +135,35 @@ struct Sums {
     adjustments: Vec<AdjustmentSum>,
 }
 
-fn assemble(period: BillingPeriod, sums: Sums, rates: &Rates) -> Result<Vec<Draft>, DraftError> {
+impl Sums {
+    /// The earlier months whose usage is corrected.
+    fn corrected_months(&self) -> BTreeSet<BillingPeriod> {
+        let units = self.units.iter().map(|sum| (sum.corrects, sum.service_month));
+        let unmetered = self.unmetered.iter().map(|sum| (sum.corrects, sum.service_month));
+        let corrected = units.chain(unmetered).filter(|(corrects, _)| *corrects);
+        corrected.map(|(_, month)| month_of(month)).collect()
+    }
+}
+
+fn assemble(period: BillingPeriod, sums: Sums, known: &Known) -> Result<Vec<Draft>, DraftError> {
     let Sums { tenants, units, unmetered, adjustments } = sums;
     let mut lines: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
     for sum in units {
         let key = (sum.tenant.clone(), sum.currency.clone());
-        let unit_price = unit_price(&sum, period, rates)?;
-        lines.entry(key).or_default().push(usage_line(sum, unit_price));
+        lines.entry(key).or_default().push(Line::of_units(sum, period, known)?);
     }
     for sum in unmetered {
         let key = (sum.tenant.clone(), sum.currency.clone());
-        lines.entry(key).or_default().push(unmetered_line(sum));
+        lines.entry(key).or_default().push(Line::of_unmetered(sum, period, known));
     }
     for sum in adjustments {
         let key = (sum.tenant.clone(), sum.currency.clone());
-        lines.entry(key).or_default().push(adjustment_line(sum));
+        lines.entry(key).or_default().push(Line::of_adjustment(sum, period));
     }
     let mut drafts = Vec::with_capacity(tenants.len());
     for sum in tenants {
         let mut lines = lines.remove(&(sum.tenant.clone(), sum.currency.clone())).unwrap_or_default();
-        lines.sort_by(|a, b| {
-            let key = |line: &Line| {
-                (
-                    // Usage first, then what its total led to.
-                    line.kind != "usage",
-                    line.kind.clone(),
-                    line.feature.clone(),
-                    line.provider.clone(),
-                    line.model.clone(),
-                    line.unit.clone(),
-                    line.unit_price,
-                )
-            };
-            (key(a), &a.description).cmp(&(key(b), &b.description))
-        });
+        lines.sort_by_cached_key(Line::order);
         let amount: Cost = lines.iter().map(|line| line.amount).sum();
         if amount != sum.charge {
             return Err(DraftError::DoesNotBalance {
@@ -177,85 +187,15 @@ fn assemble(period: BillingPeriod, sums: Sums, rates: &Rates) -> Result<Vec<Draf
     Ok(drafts)
 }
 
-/// What one unit of a line is charged.
-fn unit_price(sum: &UnitSum, period: BillingPeriod, rates: &Rates) -> Result<Decimal, DraftError> {
-    if sum.price_id.is_empty() {
-        return Ok(Decimal::ZERO);
-    }
-    let (card, tier) = split_price_id(&sum.price_id);
-    let missing = || DraftError::PriceMissing { tenant: sum.tenant.clone(), price_id: sum.price_id.clone() };
-    let card = rates.cards.get(card).ok_or_else(missing)?;
-    let unit = UnitClass::named(&sum.unit).ok_or_else(missing)?;
-    let rate = card.rates.covering(unit).ok_or_else(missing)?;
-    // A tier holds above its bound: the price of a prompt one token longer.
-    let cost_price = rate.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0;
-    let Some(plan) = rates.plans.plan(&sum.plan_id) else { return Ok(cost_price) };
-    let own = plan.unit_prices(&sum.provider, &sum.model, unit, period);
-    let marked_up = (cost_price * plan.factor()).normalize();
-    Ok(own.into_iter().find(|price| explains(sum, *price)).unwrap_or(marked_up))
-}
-
-/// Whether quantity times price is the amount, to the last digit.
-fn explains(sum: &UnitSum, unit_price: Decimal) -> bool {
-    let product = Decimal::from(sum.quantity).checked_mul(unit_price);
-    product.is_some_and(|product| Cost::parse(&product.normalize().to_string()).ok() == Some(sum.charge))
-}
-
-fn usage_line(sum: UnitSum, unit_price: Decimal) -> Line {
-    let exact = explains(&sum, unit_price);
-    let description = match (sum.state.as_str(), exact) {
-        ("unpriced", _) => "not charged yet: no price is known; posted when one arrives".to_string(),
-        ("partial", true) => "answers that were cut off: only what was stated is charged".to_string(),
-        (_, false) => "each call's amount is rounded to 12 decimals before it is added up".to_string(),
-        _ => String::new(),
-    };
-    Line {
-        kind: "usage".into(),
-        feature: sum.feature,
-        provider: sum.provider,
-        model: sum.model,
-        unit: sum.unit,
-        quantity: sum.quantity,
-        unit_price,
-        amount: sum.charge,
-        calls: sum.calls,
-        description,
-    }
-}
-
-fn unmetered_line(sum: UnmeteredSum) -> Line {
-    Line {
-        kind: "usage".into(),
-        feature: sum.feature,
-        provider: sum.provider,
-        model: sum.model,
-        unit: "calls".into(),
-        quantity: sum.calls,
-        unit_price: Decimal::ZERO,
-        amount: Cost::ZERO,
-        calls: sum.calls,
-        description: "not charged: no span of these calls states their usage".into(),
-    }
-}
-
-fn adjustment_line(sum: AdjustmentSum) -> Line {
-    Line {
-        kind: sum.kind,
-        feature: String::new(),
-        provider: String::new(),
-        model: String::new(),
-        unit: String::new(),
-        quantity: 1,
-        unit_price: Decimal::try_from_i128_with_scale(sum.charge.picos(), 12).unwrap_or_default().normalize(),
-        amount: sum.charge,
-        calls: 0,
-        description: sum.name,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use schemas::rows::month_number;
+
     use super::*;
+
+    fn period() -> BillingPeriod {
+        BillingPeriod::parse("2026-10").unwrap()
+    }
 
     fn sum(unit: &str, quantity: i64, cost: &str) -> UnitSum {
         UnitSum {
@@ -267,6 +207,8 @@ mod tests {
             currency: "USD".into(),
             price_id: String::new(),
             plan_id: String::new(),
+            service_month: month_number(period()),
+            corrects: false,
             unit: unit.into(),
             quantity,
             cost: Cost::parse(cost).unwrap(),
@@ -289,14 +231,13 @@ mod tests {
 
     #[test]
     fn lines_that_do_not_add_up_to_the_entries_make_no_invoice() {
-        let period = BillingPeriod::parse("2026-10").unwrap();
         let make = |charge| {
             let sums = Sums {
                 tenants: vec![tenant(charge)],
                 units: vec![sum("input_tokens", 5, "0.5")],
                 ..Sums::default()
             };
-            assemble(period, sums, &Rates::default())
+            assemble(period(), sums, &Known::default())
         };
         assert_eq!(make("0.5").unwrap()[0].amount, Cost::parse("0.5").unwrap());
         assert!(matches!(make("0.6"), Err(DraftError::DoesNotBalance { .. })));
@@ -304,17 +245,44 @@ mod tests {
 
     #[test]
     fn unmetered_calls_are_a_line_of_their_own() {
-        let period = BillingPeriod::parse("2026-10").unwrap();
         let unmetered = UnmeteredSum {
             tenant: "acme".into(),
             feature: String::new(),
             provider: "openai".into(),
             model: "gpt-4o".into(),
             currency: "USD".into(),
+            service_month: month_number(period()),
+            corrects: false,
             calls: 3,
         };
         let sums = Sums { tenants: vec![tenant("0")], unmetered: vec![unmetered], ..Sums::default() };
-        let drafts = assemble(period, sums, &Rates::default()).unwrap();
+        let drafts = assemble(period(), sums, &Known::default()).unwrap();
         assert_eq!((drafts[0].lines[0].unit.as_str(), drafts[0].lines[0].quantity), ("calls", 3));
+    }
+
+    #[test]
+    fn usage_of_earlier_months_is_lines_of_its_own_after_the_months() {
+        let september = BillingPeriod::parse("2026-09").unwrap();
+        let of = |month: BillingPeriod, corrects, cost| UnitSum {
+            service_month: month_number(month),
+            corrects,
+            ..sum("input", 5, cost)
+        };
+        let sums = Sums {
+            tenants: vec![tenant("-0.2")],
+            units: vec![of(september, true, "-0.8"), of(september, false, "0.1"), of(period(), false, "0.5")],
+            ..Sums::default()
+        };
+        let mut known = Known::default();
+        known.issued.insert(("acme".into(), september), vec!["2026-09-0007".into()]);
+        assert_eq!(sums.corrected_months(), BTreeSet::from([september]));
+        let draft = assemble(period(), sums, &known).unwrap().remove(0);
+        let amounts: Vec<String> = draft.lines.iter().map(|line| line.amount.to_string()).collect();
+        assert_eq!(amounts, ["0.500000000000", "0.100000000000", "-0.800000000000"]);
+        assert!(draft.lines[1].description.starts_with("usage of 2026-09, reported after"));
+        assert!(draft.lines[2].description.starts_with("corrects 2026-09-0007: usage of 2026-09"));
+        assert_eq!(draft.corrects(), BTreeSet::from(["2026-09-0007"]));
+        assert_eq!(draft.kind(), Kind::CreditNote);
+        assert_eq!(draft.subtotals(), [("usage", Cost::parse("-0.2").unwrap())]);
     }
 }

@@ -1,21 +1,43 @@
 //! Issuing: a month's drafts get numbers and are frozen, and the month is closed.
 
+use std::collections::HashMap;
+
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
-use schemas::rows::{InvoiceLineRow, InvoiceRow, month_number};
+use schemas::rows::{InvoiceLineRow, InvoiceRow, month_number, month_of};
 use schemas::{Database, DatabaseError};
 
-use super::draft::{Draft, DraftError, Line};
+use super::draft::{Draft, DraftError};
+use super::line::Line;
 use crate::period::{self, CloseError, CloseOptions};
+use crate::plans::{PlanShelf, PlanShelfError};
 use crate::settle::Settler;
 
-/// An invoice that was issued.
+/// An invoice: issued, or as it would be issued now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Issued {
-    /// Unique and without gaps within its month: `YYYY-MM-0001`.
-    pub number: String,
+pub struct Invoice {
+    /// Whether and how it was issued.
+    pub issued: Option<Issue>,
     /// What it says.
     pub draft: Draft,
+}
+
+/// What makes a draft an invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Unique and without gaps within its month: `YYYY-MM-0001`.
+    pub number: String,
+    /// When, in microseconds since the epoch.
+    pub at: i64,
+    /// The plan file in force then, which says to whom and by whom it is addressed; empty for none.
+    pub terms: String,
+}
+
+impl Invoice {
+    /// Its number, empty for a draft.
+    pub fn number(&self) -> &str {
+        self.issued.as_ref().map_or("", |issue| &issue.number)
+    }
 }
 
 /// Why a month cannot be issued.
@@ -30,89 +52,110 @@ pub enum IssueError {
     /// The database failed.
     #[error("the invoices cannot be frozen")]
     Database(#[from] DatabaseError),
+    /// The plan files cannot be read.
+    #[error("the names that stand on the invoices cannot be read")]
+    Plans(#[from] PlanShelfError),
 }
 
 /// Closes a month and freezes its invoices. `now` is in nanoseconds since the epoch. A month that was issued already is
 /// answered with what was issued then; one that was closed and stopped half way is finished.
+///
+/// A number is the place of a tenant among the month's, which is closed: whoever issues the month, and however often it
+/// stopped half way, gives the same numbers to the same lines. Lines are written before the invoices that number them,
+/// so that an invoice that stands is whole.
 pub async fn issue(
     settler: &mut Settler,
     period: BillingPeriod,
     options: &CloseOptions,
     now: i64,
-) -> Result<Vec<Issued>, IssueError> {
+) -> Result<Vec<Invoice>, IssueError> {
     period::close(settler, period, options, now).await?;
     let database = settler.database().clone();
     let standing = issued(&database, period).await?;
     if !standing.is_empty() {
         return Ok(standing);
     }
-    let drafts = Draft::of(&database, period).await?;
-    let issued = number(drafts);
-    let invoices: Vec<InvoiceRow> = issued.iter().map(|invoice| invoice_row(invoice, now / 1000)).collect();
-    let lines: Vec<InvoiceLineRow> = issued.iter().flat_map(line_rows).collect();
-    database.insert_invoices(&format!("issue {period}"), &invoices, &lines).await?;
-    Ok(issued)
+    let at = now / 1000;
+    let drafts = Draft::of(&database, period, at).await?;
+    let invoices = number(drafts, at, &PlanShelf::of(&database).await?.version);
+    let rows: Vec<InvoiceRow> = invoices.iter().filter_map(invoice_row).collect();
+    let lines: Vec<InvoiceLineRow> = invoices.iter().flat_map(line_rows).collect();
+    database.insert_invoices(&format!("issue {period} {at}"), &rows, &lines).await?;
+    // What stands, should another have issued the month beside this.
+    Ok(issued(&database, period).await?)
 }
 
 /// What was issued for a month, by tenant; empty if nothing was.
-pub async fn issued(database: &Database, period: BillingPeriod) -> Result<Vec<Issued>, DatabaseError> {
-    let mut issued: Vec<Issued> = Vec::new();
-    for row in database.invoices_of(period).await? {
-        issued.push(Issued {
-            number: row.invoice_number,
-            draft: Draft {
-                tenant: row.tenant,
-                period,
-                currency: row.currency,
-                lines: Vec::new(),
-                amount: row.amount,
-                calls: row.calls,
-            },
-        });
-    }
+pub async fn issued(database: &Database, period: BillingPeriod) -> Result<Vec<Invoice>, DatabaseError> {
+    let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
     for row in database.invoice_lines_of(period).await? {
-        if let Some(invoice) = issued.iter_mut().find(|invoice| invoice.number == row.invoice_number) {
-            invoice.draft.lines.push(line_of(row));
-        }
+        lines.entry(row.invoice_number.clone()).or_default().push(line_of(row));
     }
-    Ok(issued)
+    let invoice = |row: InvoiceRow| Invoice {
+        draft: Draft {
+            tenant: row.tenant,
+            period,
+            currency: row.currency,
+            lines: lines.remove(&row.invoice_number).unwrap_or_default(),
+            amount: row.amount,
+            calls: row.calls,
+        },
+        issued: Some(Issue { number: row.invoice_number, at: row.issued_at, terms: row.terms }),
+    };
+    Ok(database.invoices_of(period).await?.into_iter().map(invoice).collect())
+}
+
+/// A month's invoices: as issued, else as they stand at `now` (microseconds since the epoch).
+pub async fn invoices(
+    database: &Database,
+    period: BillingPeriod,
+    now: i64,
+) -> Result<Vec<Invoice>, DraftError> {
+    let issued = issued(database, period).await?;
+    if !issued.is_empty() {
+        return Ok(issued);
+    }
+    let drafts = Draft::of(database, period, now).await?;
+    Ok(drafts.into_iter().map(|draft| Invoice { issued: None, draft }).collect())
 }
 
 /// Numbers the drafts in order of tenant. What no tenant could be found for is nobody's invoice and gets none.
-fn number(drafts: Vec<Draft>) -> Vec<Issued> {
-    drafts
-        .into_iter()
-        .filter(|draft| !draft.tenant.is_empty())
-        .enumerate()
-        .map(|(at, draft)| Issued { number: format!("{}-{:04}", draft.period, at + 1), draft })
-        .collect()
+fn number(drafts: Vec<Draft>, at: i64, terms: &str) -> Vec<Invoice> {
+    let somebodys = drafts.into_iter().filter(|draft| !draft.tenant.is_empty());
+    let numbered = somebodys.zip(1..).map(|(draft, place): (Draft, u32)| {
+        let number = format!("{}-{place:04}", draft.period);
+        Invoice { issued: Some(Issue { number, at, terms: terms.to_string() }), draft }
+    });
+    numbered.collect()
 }
 
-fn invoice_row(invoice: &Issued, issued_at: i64) -> InvoiceRow {
-    let draft = &invoice.draft;
-    InvoiceRow {
-        invoice_number: invoice.number.clone(),
+fn invoice_row(invoice: &Invoice) -> Option<InvoiceRow> {
+    let (issue, draft) = (invoice.issued.as_ref()?, &invoice.draft);
+    Some(InvoiceRow {
+        invoice_number: issue.number.clone(),
         tenant: draft.tenant.clone(),
         period_start: month_number(draft.period),
         period_end: month_number(draft.period.next()),
         currency: draft.currency.clone(),
         amount: draft.amount,
         calls: draft.calls,
-        issued_at,
-    }
+        issued_at: issue.at,
+        kind: draft.kind().name().into(),
+        terms: issue.terms.clone(),
+    })
 }
 
 /// `unit_price` is stored in units of 10⁻¹⁸: prices of one token have at most twelve decimals in all price data seen, and
 /// six more leave room.
 const PRICE_SCALE: u32 = 18;
 
-fn line_rows(invoice: &Issued) -> Vec<InvoiceLineRow> {
+fn line_rows(invoice: &Invoice) -> Vec<InvoiceLineRow> {
     let draft = &invoice.draft;
     let row = |(at, line): (usize, &Line)| {
         let mut price = line.unit_price;
         price.rescale(PRICE_SCALE);
         InvoiceLineRow {
-            invoice_number: invoice.number.clone(),
+            invoice_number: invoice.number().to_string(),
             tenant: draft.tenant.clone(),
             period_start: month_number(draft.period),
             period_end: month_number(draft.period.next()),
@@ -128,6 +171,9 @@ fn line_rows(invoice: &Issued) -> Vec<InvoiceLineRow> {
             currency: draft.currency.clone(),
             calls: line.calls,
             description: line.description.clone(),
+            service_month: month_number(line.service_month),
+            corrects: line.corrects.clone(),
+            exact: line.exact,
         }
     };
     draft.lines.iter().enumerate().map(row).collect()
@@ -139,11 +185,14 @@ fn line_of(row: InvoiceLineRow) -> Line {
         feature: row.feature,
         provider: row.provider,
         model: row.model,
+        service_month: month_of(row.service_month),
+        corrects: row.corrects,
         unit: row.unit,
         quantity: row.quantity,
         unit_price: Decimal::try_from_i128_with_scale(row.unit_price, PRICE_SCALE)
             .unwrap_or_default()
             .normalize(),
+        exact: row.exact,
         amount: row.amount,
         calls: row.calls,
         description: row.description,

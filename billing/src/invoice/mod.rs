@@ -1,12 +1,19 @@
-//! Invoices: lines that sum over the ledger, frozen when issued, written as CSV.
+//! Invoices: lines that sum over the ledger, frozen when issued, written to files.
 //!
 //! Every amount is a sum of `charge` over entries of the month, so an invoice agrees with every other figure to the last
-//! digit; [`Draft::of`] refuses to make one that does not. Amounts keep twelve decimals: nothing is rounded yet.
+//! digit; [`Draft::of`] refuses to make one that does not. Amounts keep twelve decimals.
 
+mod line;
 mod draft;
-mod csv;
 mod issue;
+mod csv;
+mod json;
+mod focus;
+mod files;
+#[cfg(test)]
+mod sample;
 
-pub use csv::{CsvFile, ExportError, files, write};
-pub use draft::{Draft, DraftError, Line};
-pub use issue::{IssueError, Issued, issue, issued};
+pub use draft::{Draft, DraftError, Kind};
+pub use files::{ExportError, ExportFile, Format, files, write};
+pub use issue::{Invoice, Issue, IssueError, invoices, issue, issued};
+pub use line::Line;

@@ -309,7 +309,10 @@ async fn check_invoices(
     month: BillingPeriod,
     findings: &mut Vec<Finding>,
 ) -> Result<(), DatabaseError> {
-    let drafts = match invoice::Draft::of(database, month).await {
+    let issued = invoice::issued(database, month).await?;
+    // Drawn up as it was then: a line names the invoices that had been issued before.
+    let as_of = issued.iter().filter_map(|invoice| invoice.issued.as_ref()).map(|issue| issue.at).min();
+    let drafts = match invoice::Draft::of(database, month, as_of.unwrap_or(i64::MAX)).await {
         Ok(drafts) => drafts,
         Err(DraftError::Database(error)) => return Err(error),
         Err(error) => {
@@ -317,10 +320,25 @@ async fn check_invoices(
             return Ok(());
         }
     };
-    for issued in invoice::issued(database, month).await? {
-        if !drafts.contains(&issued.draft) {
-            let what = format!("invoice {} is not what the entries of {month} add up to", issued.number);
-            findings.push(Finding { invariant: "I5 closed", what });
+    if issued.is_empty() {
+        return Ok(());
+    }
+    let mut found = |what: String| findings.push(Finding { invariant: "I5 closed", what });
+    for invoice in &issued {
+        if !drafts.contains(&invoice.draft) {
+            found(format!("invoice {} is not what the entries of {month} add up to", invoice.number()));
+        }
+    }
+    for draft in drafts.iter().filter(|draft| !draft.tenant.is_empty()) {
+        if !issued.iter().any(|invoice| invoice.draft.tenant == draft.tenant) {
+            found(format!("{month} was issued without an invoice for {:?}", draft.tenant));
+        }
+    }
+    let numbers: BTreeSet<&str> = issued.iter().map(invoice::Invoice::number).collect();
+    for place in 1..=issued.len() {
+        let number = format!("{month}-{place:04}");
+        if !numbers.contains(number.as_str()) {
+            found(format!("the invoices of {month} are numbered with a gap: {number} is missing"));
         }
     }
     Ok(())

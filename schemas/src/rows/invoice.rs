@@ -55,6 +55,10 @@ pub struct InvoiceRow {
     pub calls: i64,
     /// Microseconds since the epoch.
     pub issued_at: i64,
+    /// `invoice` or `credit_note`.
+    pub kind: String,
+    /// Content hash of the plan file in force when it was issued; empty for none.
+    pub terms: String,
 }
 
 /// A line of an issued invoice.
@@ -93,6 +97,13 @@ pub struct InvoiceLineRow {
     pub calls: i64,
     /// For people.
     pub description: String,
+    /// Days since the epoch, first day of the month the usage is of.
+    pub service_month: u16,
+    /// The invoice that the line corrects; empty for none.
+    pub corrects: String,
+    /// The sum of the entries, before the line was rounded to coins.
+    #[serde(with = "crate::picos")]
+    pub exact: Cost,
 }
 
 /// A rate card that entries were rated with.

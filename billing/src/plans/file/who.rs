@@ -1,0 +1,61 @@
+//! `[[assign]]` and `[[credit]]`: whose plan is which, and who has money to use up.
+
+use domain::money::Cost;
+use domain::plan::{Assignment, CreditGrant};
+
+use super::table::{Table, amount, month, name, some_months};
+use crate::prices::Fault;
+
+pub(super) fn assignment(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Assignment> {
+    let before = faults.len();
+    let (mut tenant, mut plan) = (None, String::new());
+    let (mut from, mut to) = (None, None);
+    table.each(faults, |(key, value), _| {
+        match key {
+            "tenant" => tenant = Some(name(value)?),
+            "plan" => plan = name(value)?,
+            "from" => from = Some(month(value)?),
+            "to" => to = Some(month(value)?),
+            other => return Err(format!("{other} is not known here; expected tenant, plan, from and to")),
+        }
+        Ok(())
+    });
+    let everyone = table.table.iter().any(|(key, _)| key.get_ref() == "tenant");
+    if plan.is_empty() || !everyone {
+        table.fault("an assignment states tenant (\"*\" for every other) and plan", faults);
+    }
+    some_months(from, to, table, faults);
+    let tenant = tenant.filter(|tenant| tenant != "*");
+    (faults.len() == before).then_some(Assignment { tenant, plan, from, to })
+}
+
+pub(super) fn credit(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<CreditGrant> {
+    let before = faults.len();
+    let mut credit = CreditGrant {
+        tenant: String::new(),
+        name: String::new(),
+        amount: Cost::ZERO,
+        from: None,
+        expires: None,
+    };
+    table.each(faults, |(key, value), _| {
+        match key {
+            "tenant" => credit.tenant = name(value)?,
+            "name" => credit.name = name(value)?,
+            "amount" => credit.amount = amount(value)?,
+            "from" => credit.from = Some(month(value)?),
+            "expires" => credit.expires = Some(month(value)?),
+            other => {
+                return Err(format!(
+                    "{other} is not known here; expected tenant, name, amount, from and expires"
+                ));
+            }
+        }
+        Ok(())
+    });
+    if credit.tenant.is_empty() || credit.name.is_empty() || credit.amount <= Cost::ZERO {
+        table.fault("a credit states tenant, name and an amount above zero", faults);
+    }
+    some_months(credit.from, credit.expires, table, faults);
+    (faults.len() == before).then_some(credit)
+}
