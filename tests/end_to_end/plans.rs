@@ -112,10 +112,10 @@ fn tenants_are_charged_by_their_plans_and_every_figure_is_one_sum() {
     let lines: Vec<&str> = acme.lines().skip(1).collect();
     let cell = |line: &str, at: usize| line.split(',').nth(at).unwrap().to_string();
     let of = |at: usize| lines.iter().map(|line| cell(line, at)).collect::<Vec<_>>();
-    assert_eq!(of(5), ["usage", "usage", "usage", "credit", "minimum"], "{acme}");
+    assert_eq!(of(5), ["usage", "usage", "usage", "minimum", "credit"], "{acme}");
     assert_eq!(
         of(12),
-        ["0.000600000000", "0.001800000000", "0.001200000000", "-0.250000000000", "0.996400000000"],
+        ["0.000600000000", "0.001800000000", "0.001200000000", "0.996400000000", "-0.250000000000"],
         "{acme}"
     );
     assert_eq!(of(11)[0], "0.0000015", "a unit price is the cost's and the markup: {acme}");

@@ -38,6 +38,8 @@ const COLUMNS: &[Column] = &[
     ("ChargeFrequency", |row| row.frequency().into()),
     ("ChargePeriodEnd", |row| start(row.line.service_month.next())),
     ("ChargePeriodStart", |row| start(row.line.service_month)),
+    // Nothing here is bought ahead, but rules on what was consumed look at it.
+    ("CommitmentDiscountStatus", |_| String::new()),
     ("ConsumedQuantity", |row| row.quantity()),
     ("ConsumedUnit", |row| row.measure()),
     ("ContractedCost", |row| row.contracted()),
@@ -56,6 +58,9 @@ const COLUMNS: &[Column] = &[
     ("ServiceSubcategory", |_| "Generative AI".into()),
     ("SkuId", |row| row.of_usage(|_| inert(&row.sku()))),
     ("SkuMeter", |row| row.of_usage(|line| line.unit.clone())),
+    ("SkuPriceDetails", |row| {
+        row.of_usage(|line| serde_json::json!({ "x_UnitClass": line.unit }).to_string())
+    }),
     ("SkuPriceId", |row| {
         row.of_usage(|line| inert(&format!("{}@{}", row.sku(), line.unit_price.normalize())))
     }),
@@ -138,8 +143,9 @@ impl Row<'_> {
         }
     }
 
+    /// With a decimal, as readers that guess a column's type by its values would else take it for integers.
     fn quantity(&self) -> String {
-        self.of_usage(|line| line.quantity.to_string())
+        self.of_usage(|line| format!("{}.0", line.quantity))
     }
 
     fn measure(&self) -> String {

@@ -33,8 +33,9 @@ const MANDATORY: [&str; 23] = [
 ];
 
 /// Columns that are null for some rows; every other is null for none.
-const NULLABLE: [&str; 11] = [
+const NULLABLE: [&str; 13] = [
     "ChargeClass",
+    "CommitmentDiscountStatus",
     "ConsumedQuantity",
     "ConsumedUnit",
     "ContractedUnitPrice",
@@ -44,6 +45,7 @@ const NULLABLE: [&str; 11] = [
     "PricingUnit",
     "SkuId",
     "SkuMeter",
+    "SkuPriceDetails",
     "SkuPriceId",
 ];
 
