@@ -176,15 +176,20 @@ fn ship_config(config: &Config) -> collector::ship::Config {
     }
 }
 
-fn settle_config(config: &Config) -> SettleConfig {
+/// The limits on the age of usage.
+pub fn rules(config: &Config) -> Rules {
     let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    Rules {
+        late_limit_nanos: nanos(config.billing.late_limit),
+        future_limit_nanos: nanos(config.billing.future_limit),
+    }
+}
+
+fn settle_config(config: &Config) -> SettleConfig {
     SettleConfig {
         quiet: config.settle.quiet,
         dedupe_window: config.settle.dedupe_window,
-        rules: Rules {
-            late_limit_nanos: nanos(config.billing.late_limit),
-            future_limit_nanos: nanos(config.billing.future_limit),
-        },
+        rules: rules(config),
         currency: config.billing.currency.code().to_string(),
         grace: config.billing.grace,
         config_hash: billing_hash(config),

@@ -17,6 +17,7 @@ mod output;
 mod running_server;
 mod stage;
 mod topology;
+mod trace_arm;
 
 use std::process::ExitCode;
 

@@ -22,13 +22,27 @@ impl Stage {
     /// # Errors
     /// When the process may have no more threads.
     pub fn start(name: &'static str, workers: usize) -> anyhow::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(workers)
+        Self::build(name, Builder::new_multi_thread().worker_threads(workers))
+    }
+
+    fn build(name: &'static str, builder: &mut Builder) -> anyhow::Result<Self> {
+        let runtime = builder
             .thread_name(name)
             .enable_all()
             .build()
             .with_context(|| format!("cannot start threads for the stage {name}"))?;
         Ok(Self { runtime: Some(runtime) })
+    }
+
+    /// Starts `workers` threads that yield to all others: what they do can wait, or be left undone.
+    ///
+    /// # Errors
+    /// When the process may have no more threads.
+    pub fn in_background(name: &'static str, workers: usize) -> anyhow::Result<Self> {
+        Self::build(
+            name,
+            Builder::new_multi_thread().worker_threads(workers).on_thread_start(yield_to_others),
+        )
     }
 
     /// Starts one thread a core.
@@ -54,6 +68,18 @@ impl Stage {
 
     fn runtime(&self) -> &Runtime {
         self.runtime.as_ref().expect("the runtime is taken by drop alone")
+    }
+}
+
+/// Lowers the priority of this thread. Linux keeps one a thread; elsewhere nothing is changed, since it would be the whole
+/// process's. A machine that forbids it runs the thread as any other.
+fn yield_to_others() {
+    /// A share of about a tenth where others want the processor, all of it where nobody does.
+    #[cfg(target_os = "linux")]
+    const NICE: i32 = 10;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the thread keeps its priority");
     }
 }
 

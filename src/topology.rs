@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! receive ─▶ decode ─▶ fork ─┬─▶ journal ─▶ ship ─▶ settle      (billing_arm.rs)
-//!                            └─▶ sample ─▶ batch ─▶ ship        (collector::trace)
+//!                            └─▶ hold ─▶ sample ─▶ ship         (trace_arm.rs)
 //! ```
 //!
 //! Only `receive` hears the stop; every later stage ends because its input ended, so the order of stopping is the order
@@ -19,7 +19,7 @@ use collector::decode::{AiTraces, DecodeConfig, Decoder};
 use collector::fork::Fork;
 use collector::keys::KeyStore;
 use collector::receive::{self, Receive};
-use collector::trace::{self, TraceArm};
+use collector::trace::TraceArm;
 use embedded::{Credentials, Engine, FrontConfig, HttpFront};
 use journal::Journal;
 use schemas::Database;
@@ -33,6 +33,7 @@ use crate::connect::{engine_config, owner_target, remote_target};
 use crate::data_dir::DataDir;
 use crate::running_server::RunningServer;
 use crate::stage::Stage;
+use crate::trace_arm;
 
 /// How many traces with AI usage are remembered, so that their other spans leave a link: some minutes of a busy collector.
 const AI_TRACES_MAX: usize = 200_000;
@@ -63,10 +64,11 @@ pub async fn serve(
 
     let (billing, append) =
         BillingArm::start(config, Arc::clone(&journal), &clickhouse.database, config.settle.enabled)?;
-    let sampling = Stage::start("trace", 1)?;
+    let sampling = Stage::in_background("trace", 1)?;
     let (trace_tap, tracing_arm) = {
         let _here = sampling.enter();
-        TraceArm::start(trace_config(config), Some(clickhouse.database.reconnected()))
+        let stem = trace_arm::stem(config, billing.handles().settle_status);
+        TraceArm::start(trace_arm::config(config), Some(clickhouse.database.reconnected()), stem)
     };
     let decoder = Decoder::new(&decode_config(config));
     let fork = Fork::new(decoder, AiTraces::new(AI_TRACES_MAX), append, trace_tap.clone(), Clock::system());
@@ -202,17 +204,8 @@ fn receive_config(config: &Config) -> receive::Config {
     }
 }
 
-fn trace_config(config: &Config) -> trace::Config {
-    trace::Config {
-        sample_ratio: config.trace.sample_ratio.get(),
-        keep_content: config.trace.keep_content,
-        queue_bytes_max: usize::try_from(config.trace.queue.bytes()).unwrap_or(usize::MAX),
-        ..trace::Config::default()
-    }
-}
-
 /// The built-in names, after those of the user's own.
-fn decode_config(config: &Config) -> DecodeConfig {
+pub fn decode_config(config: &Config) -> DecodeConfig {
     let mut decode = DecodeConfig::default();
     let own = &config.attributes;
     for (names, own) in [

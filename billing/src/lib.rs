@@ -10,6 +10,7 @@
 pub mod prices;
 pub mod plans;
 pub mod settle;
+pub mod estimate;
 pub mod period;
 pub mod adjust;
 pub mod invoice;

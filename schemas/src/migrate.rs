@@ -38,6 +38,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "invoice_lines",
         text: include_str!("../migrations/0008_invoice_lines.sql"),
     },
+    Migration {
+        version: 9,
+        name: "sampled_spans",
+        text: include_str!("../migrations/0009_sampled_spans.sql"),
+    },
 ];
 
 /// Where the DDL is for.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use collector::trace::Reason;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
@@ -92,6 +93,15 @@ pub const TABLE: &[Metric] = &[
     counter("trace_spans_inserted", &[], "sampled spans stored"),
     counter("trace_dropped", &["what", "reason"], "what the trace arm dropped; billing is not affected"),
     gauge("trace_queue_bytes", "bytes that wait to be sampled"),
+    gauge("trace_held_bytes", "bytes of traces that wait for their decision"),
+    counter("trace_traces_kept", &["rule"], "traces kept, by the rule that kept them; rest: by chance"),
+    counter("trace_traces_left", &[], "traces not kept"),
+    counter("trace_traces_early", &[], "traces decided before their time, because too much was held"),
+    counter(
+        "trace_spans_late",
+        &[],
+        "spans that came after their trace was decided, and followed the decision",
+    ),
 ];
 
 /// The page.
@@ -181,6 +191,10 @@ fn read(books: &Books) -> Vec<Value> {
     one("trace_spans_sampled_out", trace.spans_sampled_out);
     one("trace_spans_inserted", trace.spans_inserted);
     one("trace_queue_bytes", trace.queue_bytes as u64);
+    one("trace_held_bytes", trace.held_bytes as u64);
+    one("trace_traces_left", trace.traces_left);
+    one("trace_traces_early", trace.traces_early);
+    one("trace_spans_late", trace.spans_late);
 
     for (protocol, signal, count) in &receive.requests {
         values.push(("requests", vec![protocol.label().into(), signal.label().into()], *count));
@@ -196,6 +210,9 @@ fn read(books: &Books) -> Vec<Value> {
     }
     for (state, calls) in &settle.calls_by_state {
         values.push(("calls_posted", vec![(*state).into()], u64::try_from(*calls).unwrap_or(0)));
+    }
+    for (reason, count) in Reason::ALL.iter().zip(trace.traces_kept) {
+        values.push(("trace_traces_kept", vec![reason.name().into()], count));
     }
     for (what, reason, count) in trace.dropped() {
         values.push(("trace_dropped", vec![what.into(), reason.into()], count));

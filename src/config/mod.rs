@@ -30,6 +30,7 @@ mod reference;
 
 pub use load::{ConfigError, Entry, Loaded, load};
 pub use place::{HttpUrl, Name};
+pub use quantity::ByteSize;
 pub use sections::{Config, SECTIONS};
 pub use setting::{LogFormat, read_text};
 pub use settings::Section;

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::money::Currency;
+use domain::money::{Cost, Currency};
 
 use super::place::{HttpUrl, Name, Secret};
 use super::quantity::{ByteSize, Ratio};
@@ -125,8 +125,34 @@ settings! {
 
     /// The trace arm: which spans are kept to look at. Nothing here touches billing.
     trace: Trace {
-        /// The share of traces kept, chosen by trace id: all spans of a trace are kept or dropped together.
+        /// Whether spans are kept to look at.
+        enabled: bool = "true";
+        /// The share kept of traces that no rule names, chosen by trace id: all spans of a trace are kept or dropped
+        /// together.
         sample_ratio: Ratio = "0.1";
+        /// Whether traces with a span that failed are kept for certain.
+        keep_errors: bool = "true";
+        /// Traces with a model call that took at least so long are kept for certain.
+        keep_slow: Option<Duration>;
+        /// Traces with a model call that took at least so long to its first token are kept for certain.
+        keep_slow_first_token: Option<Duration>;
+        /// Traces whose calls cost more than this together are kept for certain, in the currency of prices.
+        keep_cost_over: Option<Cost>;
+        /// How many of the costliest traces of each tenant and hour are kept for certain.
+        keep_top_cost: u32 = "5";
+        /// Whether traces are kept for certain in which settlement had to decide between reports of a call.
+        keep_conflicts: bool = "false";
+        /// Tenants under investigation: every trace that one of them pays for is kept.
+        keep_tenants: Vec<String> = "";
+        /// Features under investigation: every trace that serves one of them is kept.
+        keep_features: Vec<String> = "";
+        /// How many traces of one tenant are kept a second, about: so many that a rule names, and so many of the rest.
+        /// What is kept then stands for more. Unset: no limit.
+        tenant_rate_max: Option<NonZeroU32>;
+        /// How long a trace waits for its spans before it is decided. Later ones follow the decision.
+        wait: Duration = "10s";
+        /// What traces that wait may hold together; beyond it the oldest are decided early.
+        hold: ByteSize = "64MiB";
         /// Whether kept spans keep prompts and completions.
         keep_content: bool = "false";
         /// What requests that wait to be sampled may hold together; one beyond it is dropped from the trace arm, and

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use domain::money::Currency;
+use domain::money::{Cost, Currency};
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -153,6 +153,39 @@ impl Setting for NonZeroU32 {
 
     fn write(&self) -> Option<Value> {
         Some(Value::Integer(i64::from(self.get())))
+    }
+}
+
+impl Setting for u32 {
+    const EXPECTED: &'static str = "a whole number from 0 to 4294967295";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(number) => Self::try_from(*number).ok(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(Value::Integer(i64::from(*self)))
+    }
+}
+
+/// Money is a text, since TOML's numbers with a point are floats.
+impl Setting for Cost {
+    const EXPECTED: &'static str = "an amount in quotes such as \"0.50\", with at most 12 decimals";
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Integer(units) => Self::parse(&units.to_string()).ok(),
+            Value::String(text) => Self::parse(text).ok(),
+            _ => None,
+        }
+    }
+
+    fn write(&self) -> Option<Value> {
+        Some(Value::String(self.to_string()))
     }
 }
 

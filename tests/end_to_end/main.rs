@@ -17,6 +17,7 @@ mod collectors;
 mod answers;
 mod exporters;
 mod dashboards;
+mod sampling;
 // The seeded draws that generated traces are made with.
 #[path = "../../domain/tests/generated/random.rs"]
 mod random;

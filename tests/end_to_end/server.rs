@@ -77,6 +77,12 @@ impl Server {
         answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The metrics page.
+    pub fn metrics(&self) -> String {
+        let address = self.admin.trim_start_matches("http://");
+        http(address, "GET", "/metrics", &[], b"").unwrap().body
+    }
+
     /// Runs a command on the server's data directory.
     pub fn command(&self, line: &str) -> Output {
         let words = line.split_whitespace();

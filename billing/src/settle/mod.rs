@@ -44,6 +44,7 @@ pub use gather::GatherError;
 pub use reprice::{Repriced, Repricing, Scope, reprice};
 use store::Store;
 pub use store::TraceKey;
+pub(crate) use target::estimated_cost;
 pub use target::{Target, split_price_id, tiered_price_id};
 pub use task::{Command, Exclusive, NotRunning, SettleHandle, SettleStatus, SettleTask, SettledPositions};
 

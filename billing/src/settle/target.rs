@@ -1,5 +1,6 @@
 //! What should stand for a call: its facts and, rated by the price of its day, its quantities.
 
+use domain::Cost;
 use domain::ledger::{Facts, Quantities, State};
 use domain::overrides::Effect;
 use domain::plan::{Charged, Plan};
@@ -77,6 +78,17 @@ pub fn target(
     effect.apply(&mut facts);
     let metered = (call.metering != Metering::Unmetered).then_some(&call.usage);
     rated_target(facts, metered, call.metering, prices, plans, standing)
+}
+
+/// What a call would cost, were it settled now as it is; `None` where its usage or its price is unknown.
+pub(crate) fn estimated_cost(
+    call: &ResolvedCall,
+    prices: &mut PriceIndex,
+    plans: &PlanShelf,
+    currency: &str,
+) -> Option<Cost> {
+    let target = target(call, &Effect::default(), prices, plans, None, currency);
+    matches!(target.facts.state, State::Billed | State::Partial).then_some(target.quantities.cost)
 }
 
 /// What should stand for a call of these facts and this usage, rated by the price of its time. `facts` come without

@@ -1,8 +1,10 @@
 //! The settler as a task: wakes when a batch is committed, settles, answers commands, never gives up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use domain::price::PriceBook;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{PassSummary, SettleError, Settler};
@@ -74,6 +76,8 @@ pub struct SettleStatus {
     pub failures: u64,
     /// Why the last pass failed, if it did.
     pub last_error: Option<String>,
+    /// The prices that settlement goes by; `None` until it has begun.
+    pub book: Option<Arc<PriceBook>>,
 }
 
 /// A settler, its commands and what wakes it.
@@ -171,6 +175,7 @@ impl SettleTask {
                 *status.calls_by_state.entry(state).or_default() += calls;
             }
             status.last_error = None;
+            status.book = Some(Arc::clone(self.settler.prices.book()));
         });
     }
 

@@ -21,7 +21,7 @@ impl TraceTap for NoTrace {
 }
 
 impl TraceTap for TraceTapHandle {
-    fn offer(&self, body: &Bytes, _key: &KeyStamp) {
-        Self::offer(self, body);
+    fn offer(&self, body: &Bytes, key: &KeyStamp) {
+        Self::offer(self, body, key);
     }
 }

@@ -54,6 +54,11 @@ pub struct ResourceView<'a> {
 }
 
 impl<'a> ResourceView<'a> {
+    /// A resource of its own bytes, such as [`Self::bytes`] gave.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { message: Slice::body(bytes) }
+    }
+
     /// Its attributes.
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes::of(Fields::of(self.message), 1, 0)
@@ -98,6 +103,16 @@ pub struct ScopeView<'a> {
 }
 
 impl<'a> ScopeView<'a> {
+    /// A scope of its own bytes, such as [`Self::bytes`] gave.
+    pub fn of(bytes: &'a [u8]) -> Result<Self, WalkError> {
+        Self::read(Slice::body(bytes))
+    }
+
+    /// Its bytes, as a protobuf `InstrumentationScope`.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.message.bytes
+    }
+
     fn read(message: Slice<'a>) -> Result<Self, WalkError> {
         let mut scope = Self { name: "", version: "", message };
         let mut fields = Fields::of(message);
@@ -125,6 +140,11 @@ pub struct RawSpan<'a> {
 }
 
 impl<'a> RawSpan<'a> {
+    /// A span of its own bytes, such as [`Self::bytes`] gave.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        Self { message: Slice::body(bytes) }
+    }
+
     /// Reads the span's own fields.
     pub fn read(self) -> Result<SpanView<'a>, SpanFault> {
         SpanView::read(self.message)

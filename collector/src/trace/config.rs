@@ -2,13 +2,30 @@
 
 use std::time::Duration;
 
+use domain::resolve::Rules;
+
+use super::judge::TailRules;
+
 const MIB: usize = 1024 * 1024;
 
-/// Settings of the trace arm. Its memory is bounded by `queue_bytes_max + 2 * batch_bytes_max` and one request's span.
+/// Settings of the trace arm. Its memory is bounded by `queue_bytes_max + hold_bytes_max + 2 * batch_bytes_max`, one
+/// request, and some 20 MB of what is remembered of traces and tenants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The share of traces that is kept, 0 (none: the arm is off) to 1 (all).
+    /// Whether there is an arm.
+    pub enabled: bool,
+    /// The share that is kept of traces that no rule names, 0 (none) to 1 (all).
     pub sample_ratio: f64,
+    /// Which traces are kept for certain.
+    pub rules: TailRules,
+    /// How many traces a second are kept of one tenant, about.
+    pub tenant_rate_max: Option<u32>,
+    /// How long a trace waits for its spans before it is decided.
+    pub wait: Duration,
+    /// What traces that wait may hold together, in bytes; beyond it the oldest are decided early.
+    pub hold_bytes_max: usize,
+    /// The limits on the age of usage that settlement goes by.
+    pub settlement: Rules,
     /// Whether prompts, completions, tool arguments and their like are stored with the spans.
     pub keep_content: bool,
     /// What requests waiting to be sampled may hold together, in bytes; a request beyond it is dropped.
@@ -34,7 +51,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            enabled: true,
             sample_ratio: 0.1,
+            rules: TailRules::default(),
+            tenant_rate_max: None,
+            wait: Duration::from_secs(10),
+            hold_bytes_max: 64 * MIB,
+            settlement: Rules::default(),
             keep_content: false,
             queue_bytes_max: 32 * MIB,
             queue_requests_max: 4096,
@@ -55,12 +78,13 @@ impl Config {
         let mut faults = Vec::new();
         if !(0.0..=1.0).contains(&self.sample_ratio) {
             faults.push(format!(
-                "trace.sample_ratio is {}; allowed is 0 (off) to 1 (every trace)",
+                "trace.sample_ratio is {}; allowed is 0 (only what a rule names) to 1 (every trace)",
                 self.sample_ratio
             ));
         }
         let numbers = [
             ("trace.queue_bytes_max", self.queue_bytes_max),
+            ("trace.hold_bytes_max", self.hold_bytes_max),
             ("trace.queue_requests_max", self.queue_requests_max),
             ("trace.batch_rows_max", self.batch_rows_max),
             ("trace.batch_bytes_max", self.batch_bytes_max),

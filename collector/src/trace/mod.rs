@@ -1,24 +1,28 @@
 //! The trace arm: a sample of the spans, in the table of the OpenTelemetry Collector's ClickHouse exporter.
 //!
 //! ```text
-//! fork ─offer─▶ queue ─▶ sample ─▶ row ─▶ batch ─▶ ship ─▶ otel_traces
-//!               (bounded,  (by trace id)                (few attempts,
-//!                drops)                                  then drops)
+//! fork ─offer─▶ queue ─▶ hold ─▶ portrait ─▶ judge ─▶ sample ─▶ row ─▶ batch ─▶ ship ─▶ otel_traces
+//!               (bounded,  (until its   (its money)  (how likely)  (by random      (few attempts,
+//!                drops)     time comes)                            number)          then drops)
 //! ```
 //!
 //! | file | idea |
 //! |---|---|
 //! | `queue.rs` | the handle on the receive path; bounds of bytes and number |
-//! | `sample.rs`, `trace_state.rs` | which traces are kept: OpenTelemetry's consistent probability sampling |
+//! | `gather.rs`, `hold.rs` | spans and evidence by trace, until the trace is decided |
+//! | `portrait.rs`, `first_token.rs` | what the rules look at: errors, times, and what the calls cost |
+//! | `judge.rs`, `top_cost.rs`, `tenant_rates.rs` | the rules of the tail: how likely a trace is kept, and why |
+//! | `sample.rs`, `trace_state.rs` | whether it is: OpenTelemetry's consistent probability sampling |
+//! | `decided.rs` | what late spans follow |
 //! | `row.rs`, `text.rs` | a span as the exporter writes it |
 //! | `content.rs` | which attributes are prompts and answers, and not stored |
 //! | `batch.rs`, `ship.rs` | spans inserted together, with a time limit and a few attempts |
 //! | `arm.rs` | the task that does all this |
 //!
 //! Promises: nothing here waits, fails or grows in a way the billing arm could feel. `offer` returns at once; memory is
-//! bounded by the queue, one batch that grows and one under way; a database that stalls or fails costs sampled spans,
-//! which are dropped and counted; a panic costs one request. All spans of a trace are kept or dropped together, on
-//! every collector.
+//! bounded by the queue, what is held, one batch that grows and one under way; a database that stalls or fails costs
+//! sampled spans, which are dropped and counted; a panic costs one request. All spans of a trace are kept or dropped
+//! together, late ones too. What is kept says with which probability, so that sums over it estimate what came.
 //!
 //! Deliberately lossy: a request is offered, never confirmed; spans that were sampled may be dropped, and a retried insert
 //! may store them twice. Nothing may be billed from here.
@@ -26,6 +30,14 @@
 pub mod config;
 pub mod stats;
 mod queue;
+mod gather;
+mod hold;
+mod first_token;
+mod portrait;
+mod judge;
+mod top_cost;
+mod tenant_rates;
+mod decided;
 mod sample;
 mod trace_state;
 mod row;
@@ -41,15 +53,35 @@ use schemas::Database;
 use tokio::task::JoinHandle;
 
 pub use config::Config;
+pub use judge::{Reason, TailRules};
+pub use portrait::PriceCalls;
 pub use queue::TraceTapHandle;
-pub use row::PROBABILITY;
+pub use row::{ESTIMATED_COST, PROBABILITY, RULE, WEIGHT};
 pub use stats::{Snapshot, TraceStats};
 
+use crate::append::Clock;
+use crate::decode::{AiTraces, Decoder};
 use arm::Arm;
 use batch::{Batch, Limits};
+use decided::Decided;
+use hold::Hold;
+use judge::Judge;
 use row::RowMaker;
-use sample::Sampler;
 use ship::Sink;
+
+/// How many traces with AI usage are remembered, so that their other spans stand between their calls here too.
+const AI_TRACES_MAX: usize = 50_000;
+
+/// What the arm has of the stem, so that it understands spans as billing does.
+#[derive(Debug)]
+pub struct Stem {
+    /// Reads spans.
+    pub decoder: Decoder,
+    /// Knows what calls cost.
+    pub prices: Box<dyn PriceCalls>,
+    /// Tells the time.
+    pub clock: Clock,
+}
 
 /// Starts trace arms.
 #[derive(Debug)]
@@ -59,17 +91,21 @@ impl TraceArm {
     /// Starts the arm on the current runtime: the handle that spans are offered to, and the task.
     ///
     /// The task ends when the last clone of the handle is dropped and what it kept is inserted, or `drain` after that;
-    /// it returns its counters. With a ratio of 0 or without a database the arm is off: the handle does nothing, the task
-    /// has ended.
-    pub fn start(config: Config, database: Option<Database>) -> (TraceTapHandle, JoinHandle<Snapshot>) {
-        let (Some(sampler), Some(database)) = (Sampler::new(config.sample_ratio), database) else {
+    /// it returns its counters. Without a database, or where it is not enabled, the arm is off: the handle does nothing,
+    /// the task has ended.
+    pub fn start(
+        config: Config,
+        database: Option<Database>,
+        stem: Stem,
+    ) -> (TraceTapHandle, JoinHandle<Snapshot>) {
+        let Some(database) = database.filter(|_| config.enabled) else {
             return (TraceTapHandle::off(), tokio::spawn(async { Snapshot::default() }));
         };
-        let (handle, arm) = Self::build(&config, sampler, &database);
+        let (handle, arm) = Self::build(config, &database, stem);
         (handle, tokio::spawn(arm.run()))
     }
 
-    fn build(config: &Config, sampler: Sampler, database: &Database) -> (TraceTapHandle, Arm) {
+    fn build(config: Config, database: &Database, stem: Stem) -> (TraceTapHandle, Arm) {
         let stats = Arc::new(TraceStats::default());
         let (handle, queue, closed) =
             queue::bounded(config.queue_bytes_max, config.queue_requests_max, stats.clone());
@@ -82,7 +118,12 @@ impl TraceArm {
             queue,
             closed,
             drain: config.drain,
-            sampler,
+            stem,
+            ai_traces: AiTraces::new(AI_TRACES_MAX),
+            settlement: config.settlement,
+            judge: Judge::new(config.rules, config.sample_ratio, config.tenant_rate_max),
+            hold: Hold::new(config.wait, config.hold_bytes_max, Arc::clone(&stats.held_bytes)),
+            decided: Decided::new(Decided::CAPACITY),
             maker: RowMaker { keep_content: config.keep_content },
             batch: Batch::new(limits),
             in_flight: None,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
+use domain::observation::KeyStamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -36,10 +37,10 @@ impl TraceTapHandle {
 
     /// Offers an acknowledged or soon acknowledged request, as a protobuf `ExportTraceServiceRequest`. Returns at once,
     /// whatever the arm is doing.
-    pub fn offer(&self, body: &Bytes) {
+    pub fn offer(&self, body: &Bytes, key: &KeyStamp) {
         let Some(tap) = &self.tap else { return };
         add(&self.stats.requests_offered, 1);
-        let Some(queued) = Queued::admit(body, tap.bytes_max, &self.stats) else {
+        let Some(queued) = Queued::admit(body, key, tap.bytes_max, &self.stats) else {
             add(&self.stats.requests_dropped_queue_full, 1);
             return;
         };
@@ -77,19 +78,25 @@ pub(super) fn bounded(
 #[derive(Debug)]
 pub(super) struct Queued {
     body: Bytes,
+    key: KeyStamp,
     stats: Arc<TraceStats>,
     settled: bool,
 }
 
 impl Queued {
-    fn admit(body: &Bytes, bytes_max: usize, stats: &Arc<TraceStats>) -> Option<Self> {
+    fn admit(body: &Bytes, key: &KeyStamp, bytes_max: usize, stats: &Arc<TraceStats>) -> Option<Self> {
         stats
             .queue_bytes
             .fetch_update(Relaxed, Relaxed, |held| {
                 held.checked_add(body.len()).filter(|sum| *sum <= bytes_max)
             })
             .ok()?;
-        Some(Self { body: body.clone(), stats: stats.clone(), settled: false })
+        Some(Self { body: body.clone(), key: key.clone(), stats: stats.clone(), settled: false })
+    }
+
+    /// What the request's API key says.
+    pub(super) fn key(&self) -> &KeyStamp {
+        &self.key
     }
 
     /// The request's bytes.
@@ -122,6 +129,10 @@ impl Drop for Queued {
 mod tests {
     use super::*;
 
+    fn offer(handle: &TraceTapHandle, body: &Bytes) {
+        handle.offer(body, &KeyStamp::default());
+    }
+
     fn queue(
         bytes_max: usize,
         requests_max: usize,
@@ -133,21 +144,21 @@ mod tests {
     fn the_queue_is_bounded_in_bytes() {
         let (handle, mut waiting, _) = queue(100, 1_000);
         let body = Bytes::from(vec![0; 40]);
-        (0..5).for_each(|_| handle.offer(&body));
-        handle.offer(&Bytes::from(vec![0; 20]));
-        handle.offer(&Bytes::from(vec![0; 1_000]));
+        (0..5).for_each(|_| offer(&handle, &body));
+        offer(&handle, &Bytes::from(vec![0; 20]));
+        offer(&handle, &Bytes::from(vec![0; 1_000]));
         let full = handle.snapshot();
         assert_eq!((full.queue_bytes, full.requests_offered, full.requests_dropped_queue_full), (100, 7, 4));
         waiting.try_recv().unwrap().walked();
         assert_eq!(handle.snapshot().queue_bytes, 60);
-        handle.offer(&body);
+        offer(&handle, &body);
         assert_eq!(handle.snapshot().queue_bytes, 100);
     }
 
     #[test]
     fn the_queue_is_bounded_in_number() {
         let (handle, _waiting, _) = queue(usize::MAX, 2);
-        (0..5).for_each(|_| handle.offer(&Bytes::from_static(b"x")));
+        (0..5).for_each(|_| offer(&handle, &Bytes::from_static(b"x")));
         let full = handle.snapshot();
         assert_eq!((full.requests_dropped_queue_full, full.requests_abandoned, full.queue_bytes), (3, 0, 2));
     }
@@ -155,9 +166,9 @@ mod tests {
     #[test]
     fn what_nobody_walks_is_counted_as_abandoned() {
         let (handle, waiting, _) = queue(100, 10);
-        handle.offer(&Bytes::from_static(b"x"));
+        offer(&handle, &Bytes::from_static(b"x"));
         drop(waiting);
-        handle.offer(&Bytes::from_static(b"y"));
+        offer(&handle, &Bytes::from_static(b"y"));
         let now = handle.snapshot();
         assert_eq!((now.requests_offered, now.requests_abandoned, now.queue_bytes), (2, 2, 0));
     }
@@ -175,7 +186,7 @@ mod tests {
     #[test]
     fn a_handle_that_is_off_does_nothing() {
         let handle = TraceTapHandle::off();
-        handle.offer(&Bytes::from_static(b"x"));
+        offer(&handle, &Bytes::from_static(b"x"));
         assert!(!handle.is_on());
         assert_eq!(handle.snapshot(), Snapshot::default());
     }

@@ -1,17 +1,56 @@
 //! A span in OTLP as a row of `otel_traces`, as the OpenTelemetry Collector's ClickHouse exporter writes it.
 //!
-//! Infallible: what does not hold together within a span is left out from there on. One attribute is ours,
-//! [`PROBABILITY`]; the table is the exporter's and takes no column of ours.
+//! Infallible: what does not hold together within a span is left out from there on. The table is the exporter's and
+//! takes no column of ours, so what we say of a span are attributes: [`PROBABILITY`], [`WEIGHT`], [`RULE`] and
+//! [`ESTIMATED_COST`]. No client can say them for us.
 
+use domain::Cost;
 use schemas::rows::{SpanRow, TextMap};
 
 use super::content::{is_content, is_event_content};
+use super::judge::Reason;
 use super::sample::Kept;
 use super::text::text;
 use crate::otlp::{Attributes, EventView, LinkView, ResourceView, ScopeView, SpanKind, SpanView, StatusCode};
 
 /// The span attribute that says how likely its trace was to be kept: what was kept stands for `1 / probability`.
 pub const PROBABILITY: &str = "ledgerline.sampling.probability";
+
+/// The span attribute that says how many spans this one stands for: `1 / probability`.
+pub const WEIGHT: &str = "ledgerline.sampling.weight";
+
+/// The span attribute that says why its trace was kept: the name of a [`Reason`].
+pub const RULE: &str = "ledgerline.sampling.rule";
+
+/// The span attribute that says what the call is expected to cost that is billed by this span, as a decimal: an estimate,
+/// never a billed amount. Spans that no call is billed by have none, nor have calls without a known price.
+pub const ESTIMATED_COST: &str = "ledgerline.estimated_cost";
+
+/// Every attribute of ours.
+const OURS: [&str; 4] = [PROBABILITY, WEIGHT, RULE, ESTIMATED_COST];
+
+/// What we say of a span that is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Mark<'a> {
+    pub(super) kept: Kept<'a>,
+    pub(super) reason: Reason,
+    pub(super) estimated_cost: Option<Cost>,
+}
+
+impl Mark<'_> {
+    /// It as attributes.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = (String, String)> {
+        let probability = self.kept.probability;
+        let cost = self.estimated_cost.map(|cost| (ESTIMATED_COST.to_string(), cost.to_string()));
+        [
+            (PROBABILITY.to_string(), probability.to_string()),
+            (WEIGHT.to_string(), (1.0 / probability).to_string()),
+            (RULE.to_string(), self.reason.name().to_string()),
+        ]
+        .into_iter()
+        .chain(cost)
+    }
+}
 
 /// Turns spans into rows.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +84,7 @@ impl RowMaker {
     pub(super) fn row(
         self,
         span: &SpanView<'_>,
-        kept: Kept<'_>,
+        mark: Mark<'_>,
         resource: &ResourceColumns,
         scope: &ScopeView<'_>,
     ) -> SpanRow {
@@ -54,7 +93,7 @@ impl RowMaker {
             trace_id: span.trace_id.to_string(),
             span_id: span.span_id.to_string(),
             parent_span_id: id_text(span.parent),
-            trace_state: kept.trace_state.into_owned(),
+            trace_state: mark.kept.trace_state.to_string(),
             span_name: span.name.to_string(),
             span_kind: kind_text(span.kind).to_string(),
             service_name: resource.service_name.clone(),
@@ -68,9 +107,9 @@ impl RowMaker {
             status_message: span.status_message.to_string(),
             ..SpanRow::default()
         };
-        // Ours alone: a client cannot say how we sampled.
-        row.span_attributes.retain(|(key, _)| key != PROBABILITY);
-        row.span_attributes.push((PROBABILITY.to_string(), kept.probability.to_string()));
+        // Ours alone: a client cannot say how we sampled, or what we believe it costs.
+        row.span_attributes.retain(|(key, _)| !OURS.contains(&key.as_str()));
+        row.span_attributes.extend(mark.attributes());
         span.events().map_while(Result::ok).for_each(|event| self.push_event(&mut row, &event));
         span.links().map_while(Result::ok).for_each(|link| self.push_link(&mut row, &link));
         row

@@ -7,6 +7,9 @@
 //!
 //! A trace may have been sampled before it came here. Its `th` says how; what is kept of it then stands for as many
 //! traces as the higher of both thresholds says.
+//!
+//! The rules of the tail give each trace a probability of its own ([`super::judge`]); a [`Sampler`] of that probability
+//! then decides by the same random number, so a trace that one probability keeps is kept by every higher one.
 
 use std::borrow::Cow;
 
@@ -45,7 +48,7 @@ impl Threshold {
 }
 
 /// Decides which traces are kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sampler {
     threshold: Threshold,
     /// What the threshold stands for, as it was configured.
@@ -70,30 +73,41 @@ impl Sampler {
         (kept > 0).then(|| Self { threshold: Threshold(RANGE - kept.min(RANGE)), ratio: ratio.min(1.0) })
     }
 
-    /// Whether the spans of this trace are kept, and as what.
-    pub(super) fn sample<'a>(&self, trace: TraceId, trace_state: &'a str) -> Option<Kept<'a>> {
-        let stated =
-            if trace_state.is_empty() { OtelMember::default() } else { OtelMember::read(trace_state) };
-        let randomness = stated.randomness.unwrap_or_else(|| randomness(trace));
-        if !self.threshold.keeps(randomness) {
-            return None;
-        }
+    /// Whether a trace of this random number is kept.
+    pub(super) fn keeps(&self, randomness: u64) -> bool {
+        self.threshold.keeps(randomness)
+    }
+
+    /// How a span of a trace that is kept was sampled, by others before us and by us.
+    pub(super) fn mark<'a>(&self, randomness: u64, trace_state: &'a str) -> Kept<'a> {
+        let stated = OtelMember::read(trace_state).threshold;
         // A threshold above the trace's own number cannot be true: that sampler would have left the trace out.
-        let before =
-            stated.threshold.filter(|threshold| threshold.keeps(randomness)).unwrap_or(Threshold::NONE);
-        Some(if self.threshold > before {
+        let before = stated.filter(|threshold| threshold.keeps(randomness)).unwrap_or(Threshold::NONE);
+        if self.threshold > before {
             Kept {
                 probability: self.ratio,
                 trace_state: Cow::Owned(with_threshold(trace_state, self.threshold)),
             }
         } else {
             Kept { probability: before.probability(), trace_state: Cow::Borrowed(trace_state) }
-        })
+        }
+    }
+
+    /// Whether the spans of this trace are kept, and as what.
+    #[cfg(test)]
+    pub(super) fn sample<'a>(&self, trace: TraceId, trace_state: &'a str) -> Option<Kept<'a>> {
+        let randomness = stated_randomness(trace_state).unwrap_or_else(|| randomness(trace));
+        self.keeps(randomness).then(|| self.mark(randomness, trace_state))
     }
 }
 
+/// The random number that an application chose for a trace, as a span's trace state tells it.
+pub(super) fn stated_randomness(trace_state: &str) -> Option<u64> {
+    if trace_state.is_empty() { None } else { OtelMember::read(trace_state).randomness }
+}
+
 /// The 56 bits that W3C's trace context level 2 asks to be random.
-fn randomness(trace: TraceId) -> u64 {
+pub(super) fn randomness(trace: TraceId) -> u64 {
     u128::from_be_bytes(trace.bytes()) as u64 & (RANGE - 1)
 }
 

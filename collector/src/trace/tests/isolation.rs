@@ -7,9 +7,15 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use prost::Message as _;
 use tokio::task::yield_now;
 
+use domain::observation::KeyStamp;
+
 use super::fake_clickhouse::{FakeClickHouse, Mood};
-use crate::trace::sample::Sampler;
+use super::stem;
 use crate::trace::{Config, Snapshot, TraceArm, TraceTapHandle};
+
+fn offer(handle: &TraceTapHandle, body: &Bytes) {
+    handle.offer(body, &KeyStamp::default());
+}
 
 /// A request with this many spans, each of a trace of its own.
 fn request(spans: u64, name: &str) -> Bytes {
@@ -29,6 +35,7 @@ fn request(spans: u64, name: &str) -> Bytes {
 fn config() -> Config {
     Config {
         sample_ratio: 1.0,
+        wait: Duration::ZERO,
         batch_rows_max: 10,
         batch_age_max: Duration::ZERO,
         insert_attempts_max: 3,
@@ -66,10 +73,11 @@ fn balanced(end: &Snapshot) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kept_spans_are_inserted_and_the_rest_is_counted() {
     let server = FakeClickHouse::start(Mood::Works).await;
-    let (handle, arm) = TraceArm::start(Config { sample_ratio: 0.5, ..config() }, Some(server.database()));
+    let (handle, arm) =
+        TraceArm::start(Config { sample_ratio: 0.5, ..config() }, Some(server.database()), stem());
     assert!(handle.is_on());
-    handle.offer(&request(1_000, "chat"));
-    handle.offer(&Bytes::from_static(b"\x0a\x05x"));
+    offer(&handle, &request(1_000, "chat"));
+    offer(&handle, &Bytes::from_static(b"\x0a\x05x"));
     drop(handle);
     let end = arm.await.unwrap();
     balanced(&end);
@@ -86,8 +94,8 @@ async fn kept_spans_are_inserted_and_the_rest_is_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_span_that_is_alone_is_inserted_when_its_time_has_come() {
     let server = FakeClickHouse::start(Mood::Works).await;
-    let (handle, _arm) = TraceArm::start(config(), Some(server.database()));
-    handle.offer(&request(1, "chat"));
+    let (handle, _arm) = TraceArm::start(config(), Some(server.database()), stem());
+    offer(&handle, &request(1, "chat"));
     until(&handle, |now| now.spans_inserted == 1).await;
 }
 
@@ -102,11 +110,11 @@ async fn a_database_that_never_answers_costs_sampled_spans_and_nothing_else() {
         drain: Duration::ZERO,
         ..config()
     };
-    let (handle, arm) = TraceArm::start(config, Some(server.database()));
+    let (handle, arm) = TraceArm::start(config, Some(server.database()), stem());
     // Fill what the arm holds itself, then its queue: from there on every offer is dropped, and still returns.
     let mut full = handle.snapshot();
     while full.requests_dropped_queue_full < 10_000 || server.requests() == 0 {
-        handle.offer(&body);
+        offer(&handle, &body);
         full = handle.snapshot();
         assert!(full.queue_bytes <= bytes_max, "{full:?}");
         let held = full.spans_kept - full.spans_inserted - full.spans_dropped_sink_error;
@@ -121,14 +129,14 @@ async fn a_database_that_never_answers_costs_sampled_spans_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_refusing_database_does_not_take_is_dropped_and_counted() {
     let server = FakeClickHouse::start(Mood::Refuses).await;
-    let (handle, arm) = TraceArm::start(config(), Some(server.database()));
-    handle.offer(&request(20, "chat"));
+    let (handle, arm) = TraceArm::start(config(), Some(server.database()), stem());
+    offer(&handle, &request(20, "chat"));
     let now = until(&handle, |now| now.spans_dropped_sink_error == 20).await;
     assert_eq!((now.spans_kept, now.spans_inserted), (20, 0));
     assert!(server.requests() >= 2 * 3, "each of two batches is tried three times");
     // The arm goes on.
     server.set(Mood::Works);
-    handle.offer(&request(5, "chat"));
+    offer(&handle, &request(5, "chat"));
     drop(handle);
     let end = arm.await.unwrap();
     balanced(&end);
@@ -138,9 +146,12 @@ async fn what_a_refusing_database_does_not_take_is_dropped_and_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_insert_that_failed_is_tried_again() {
     let server = FakeClickHouse::start(Mood::Refuses).await;
-    let (handle, arm) =
-        TraceArm::start(Config { insert_attempts_max: u32::MAX, ..config() }, Some(server.database()));
-    handle.offer(&request(5, "chat"));
+    let (handle, arm) = TraceArm::start(
+        Config { insert_attempts_max: u32::MAX, ..config() },
+        Some(server.database()),
+        stem(),
+    );
+    offer(&handle, &request(5, "chat"));
     while server.requests() == 0 {
         yield_now().await;
     }
@@ -155,12 +166,12 @@ async fn an_insert_that_failed_is_tried_again() {
 async fn a_panic_costs_the_request_it_came_from() {
     let server = FakeClickHouse::start(Mood::Works).await;
     let config = Config { batch_age_max: Duration::from_secs(3600), ..config() };
-    let (handle, mut arm) = TraceArm::build(&config, Sampler::new(1.0).unwrap(), &server.database());
+    let (handle, mut arm) = TraceArm::build(config, &server.database(), stem());
     arm.trap = Some("trap");
     let arm = tokio::spawn(arm.run());
-    handle.offer(&request(3, "chat"));
-    handle.offer(&request(2, "trap"));
-    handle.offer(&request(4, "chat"));
+    offer(&handle, &request(3, "chat"));
+    offer(&handle, &request(2, "trap"));
+    offer(&handle, &request(4, "chat"));
     drop(handle);
     let end = arm.await.unwrap();
     balanced(&end);
@@ -168,12 +179,12 @@ async fn a_panic_costs_the_request_it_came_from() {
 }
 
 #[tokio::test]
-async fn the_arm_is_off_at_ratio_zero_and_without_a_database() {
+async fn the_arm_is_off_where_it_is_told_to_be_and_without_a_database() {
     let server = FakeClickHouse::start(Mood::Works).await;
-    let off = Config { sample_ratio: 0.0, ..config() };
+    let off = Config { enabled: false, ..config() };
     for (config, database) in [(off, Some(server.database())), (config(), None)] {
-        let (handle, arm) = TraceArm::start(config, database);
-        handle.offer(&request(5, "chat"));
+        let (handle, arm) = TraceArm::start(config, database, stem());
+        offer(&handle, &request(5, "chat"));
         assert!(!handle.is_on());
         assert_eq!(handle.snapshot(), Snapshot::default());
         assert_eq!(arm.await.unwrap(), Snapshot::default());

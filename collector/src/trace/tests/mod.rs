@@ -1,18 +1,43 @@
 //! The trace arm as a whole: rows from recorded spans, content that is gone, and databases that misbehave.
 
 mod content_gone;
+mod estimates;
 mod fake_clickhouse;
 mod isolation;
 mod recorded_rows;
+mod tail;
 
 use std::path::{Path, PathBuf};
 
 use schemas::rows::SpanRow;
 use serde_json::Value;
 
-use super::row::RowMaker;
+use domain::Cost;
+use domain::resolve::ResolvedCall;
+use domain::usage::TokenClass;
+
+use super::judge::Reason;
+use super::row::{Mark, RowMaker};
 use super::sample::Sampler;
+use super::{PriceCalls, Stem};
+use crate::append::Clock;
+use crate::decode::{DecodeConfig, Decoder};
 use crate::otlp::ExportRequest;
+
+/// A token costs a millionth, whoever makes it; calls that state no output have no price.
+#[derive(Debug)]
+struct AToken;
+
+impl PriceCalls for AToken {
+    fn cost(&mut self, call: &ResolvedCall) -> Option<Cost> {
+        let output = call.usage.get(TokenClass::Output)?;
+        Some(Cost::from_picos(i128::from(call.usage.count(TokenClass::Input) + output) * 1_000_000))
+    }
+}
+
+fn stem() -> Stem {
+    Stem { decoder: Decoder::new(&DecodeConfig::default()), prices: Box::new(AToken), clock: Clock::system() }
+}
 
 /// The recorded export requests of every scenario: its name, the body, and the same in OTLP/JSON.
 fn recordings() -> Vec<(String, Vec<u8>, Value)> {
@@ -49,7 +74,8 @@ fn rows(body: &[u8], keep_content: bool) -> Vec<SpanRow> {
         for scope in group.scope_spans().map(Result::unwrap) {
             for span in scope.spans().map(|span| span.unwrap().read().unwrap()) {
                 let kept = sampler.sample(span.trace_id, span.trace_state).unwrap();
-                rows.push(maker.row(&span, kept, &resource, &scope.scope));
+                let mark = Mark { kept, reason: Reason::Rest, estimated_cost: None };
+                rows.push(maker.row(&span, mark, &resource, &scope.scope));
             }
         }
     }

@@ -11,8 +11,11 @@ use schemas::rows::{SpanRow, TextMap};
 use serde_json::Value;
 
 use super::{json_spans, list, recordings, rows};
-use crate::trace::PROBABILITY;
 use crate::trace::content::is_content;
+use crate::trace::{ESTIMATED_COST, PROBABILITY, RULE, WEIGHT};
+
+/// What is said of a span that is one of all.
+const OURS: [(&str, &str); 3] = [(PROBABILITY, "1"), (WEIGHT, "1"), (RULE, "rest")];
 
 #[test]
 fn every_recorded_span_is_a_row_that_says_the_same() {
@@ -36,7 +39,7 @@ fn every_recorded_span_is_a_row_that_says_the_same() {
             assert_eq!(row.status_message, text(&span["status"]["message"]), "{name}");
             same_attributes(&row.resource_attributes, resource, &name);
             same_attributes(&row.span_attributes, span, &name);
-            assert_eq!(row.span_attributes.last(), Some(&(PROBABILITY.to_string(), "1".to_string())));
+            assert!(row.span_attributes.ends_with(&map(&OURS)), "{name}");
             let service = row.resource_attributes.iter().find(|(key, _)| key == "service.name");
             assert_eq!(Some(&row.service_name), service.map(|(_, value)| value), "{name}");
             let events: Vec<_> = list(span, "events").map(|event| text(&event["name"])).collect();
@@ -55,7 +58,7 @@ fn same_attributes(row: &TextMap, json: &Value, name: &str) {
     let kept: Vec<_> = list(json, "attributes")
         .filter(|attribute| !is_content(attribute["key"].as_str().unwrap()))
         .collect();
-    let ours = row.iter().filter(|(key, _)| key != PROBABILITY);
+    let ours = row.iter().filter(|(key, _)| OURS.iter().all(|(ours, _)| key != ours));
     assert_eq!(ours.clone().count(), kept.len(), "{name}");
     for ((key, text), attribute) in ours.zip(kept) {
         let value = &attribute["value"];
@@ -122,7 +125,12 @@ fn every_part_of_a_span_has_its_column() {
         kind: 3,
         start_time_unix_nano: 1_700_000_000_000_000_000,
         end_time_unix_nano: 1_700_000_000_000_000_005,
-        attributes: vec![pair("a", "1"), pair(PROBABILITY, "0.5"), pair("gen_ai.prompt", "hello")],
+        attributes: vec![
+            pair("a", "1"),
+            pair(PROBABILITY, "0.5"),
+            pair(ESTIMATED_COST, "9"),
+            pair("gen_ai.prompt", "hello"),
+        ],
         events: vec![
             Event {
                 time_unix_nano: 7,
@@ -169,7 +177,7 @@ fn every_part_of_a_span_has_its_column() {
         resource_attributes: map(&[("service.name", "web")]),
         scope_name: "lib".into(),
         scope_version: "2".into(),
-        span_attributes: map(&[("a", "1"), (PROBABILITY, "1")]),
+        span_attributes: [map(&[("a", "1")]), map(&OURS)].concat(),
         duration: 5,
         status_code: "Error".into(),
         status_message: "no".into(),
@@ -183,7 +191,7 @@ fn every_part_of_a_span_has_its_column() {
     };
     assert_eq!(rows(&body, false), std::slice::from_ref(&expected));
     let with_content = SpanRow {
-        span_attributes: map(&[("a", "1"), ("gen_ai.prompt", "hello"), (PROBABILITY, "1")]),
+        span_attributes: [map(&[("a", "1"), ("gen_ai.prompt", "hello")]), map(&OURS)].concat(),
         events_attributes: vec![map(&[("content", "hello")]), map(&[("b", "2")])],
         ..expected
     };
