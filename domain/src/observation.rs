@@ -269,6 +269,8 @@ pub struct Observation<S = String> {
     pub resource_dimensions: Dimensions<S>,
     /// The decoder that made this.
     pub decoder_version: u32,
+    /// How often the span was read anew from what was kept of it; 0 as it came.
+    pub reread: u32,
     /// The span's attributes, for later decoders.
     pub attributes: Attributes<S>,
 }
@@ -308,6 +310,7 @@ impl<S> Observation<S> {
             dimensions: self.dimensions.map(&text),
             resource_dimensions: self.resource_dimensions.map(&text),
             decoder_version: self.decoder_version,
+            reread: self.reread,
             attributes: self.attributes.map(&text),
         }
     }

@@ -155,7 +155,8 @@ impl Database {
         }
         let sql = format!(
             "SELECT ?fields FROM (SELECT * FROM observation_log WHERE trace_id IN ({}) \
-             ORDER BY kind = 'link', collector_id, seq LIMIT 1 BY realm, trace_id, span_id) ORDER BY started_at, span_id",
+             ORDER BY kind = 'link', if(reread > 0, decoder_version, 0) DESC, reread DESC, collector_id, seq \
+             LIMIT 1 BY realm, trace_id, span_id) ORDER BY started_at, span_id",
             unhex_list(traces.iter().copied())
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("read the spans of traces"))

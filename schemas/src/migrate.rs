@@ -43,6 +43,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "sampled_spans",
         text: include_str!("../migrations/0009_sampled_spans.sql"),
     },
+    Migration { version: 10, name: "readings", text: include_str!("../migrations/0010_readings.sql") },
 ];
 
 /// Where the DDL is for.

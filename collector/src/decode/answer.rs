@@ -15,18 +15,25 @@ const DEPTH_MAX: u8 = 12;
 const NAME_BYTES_MAX: usize = 256;
 
 /// What is known of a call from its recorded texts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub(super) struct Recorded {
     /// The provider's name for the answer; `None` also where several answers are recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) response_id: Option<String>,
     /// The model that answered, or that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) model: Option<String>,
     /// The service tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tier: Option<String>,
     /// Whether a stream was asked for. `false` is not believed: LangChain writes it always.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) streamed: bool,
     /// The provider's usage.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Counts>,
+    #[serde(skip)]
     ids_differ: bool,
 }
 

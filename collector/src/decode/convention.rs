@@ -97,7 +97,8 @@ pub(super) enum Role {
 }
 
 /// A count as producers write it. What of it overlaps is settled by [`super::normalise`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Count {
     Input,
     /// The part of the prompt that was neither read from nor written to the cache.

@@ -5,7 +5,8 @@ use super::scan::{Scan, Value, unquoted};
 use crate::otlp::ValueView;
 
 /// One stated count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Stated {
     /// A whole number.
     Number(u64),
@@ -59,7 +60,8 @@ impl Stated {
 }
 
 /// All counts of one usage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "KeptCounts", into = "KeptCounts")]
 pub(super) struct Counts {
     stated: [Option<Stated>; Count::LEN],
     /// What the keys of an object tell of its input; see [`Form`].
@@ -71,12 +73,48 @@ pub(super) struct Counts {
 }
 
 /// Whose form a usage object has, as far as its keys tell: whether cached tokens are part of its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Form {
     #[default]
     Unknown,
     Inclusive,
     Exclusive,
+}
+
+/// The same as it is written down: by name, only what is stated.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct KeptCounts {
+    stated: Vec<(Count, Stated)>,
+    form: Form,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    thoughts_beside: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web_searches: Option<u64>,
+}
+
+impl Default for KeptCounts {
+    fn default() -> Self {
+        Counts::default().into()
+    }
+}
+
+impl From<Counts> for KeptCounts {
+    fn from(counts: Counts) -> Self {
+        let Counts { form, thoughts_beside, web_searches, .. } = counts;
+        let stated = Count::ALL.into_iter().filter_map(|count| Some((count, counts.stated(count)?)));
+        Self { stated: stated.collect(), form, thoughts_beside, web_searches }
+    }
+}
+
+impl From<KeptCounts> for Counts {
+    fn from(kept: KeptCounts) -> Self {
+        let KeptCounts { stated, form, thoughts_beside, web_searches } = kept;
+        let mut counts = Self { form, thoughts_beside, web_searches, ..Self::default() };
+        stated.into_iter().for_each(|(count, stated)| counts.set(count, stated));
+        counts
+    }
 }
 
 impl Default for Counts {

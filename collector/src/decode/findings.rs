@@ -138,6 +138,8 @@ impl<'a> Findings<'a> {
             matches!(fact, Some(Fact::Content | Fact::Answer | Fact::ProviderMetadata | Fact::Request));
         if !content && wire_len <= KNOWN_BYTES_MAX {
             kept.keep(&entry.name, &value);
+        } else if !content && !(states_nothing && matches!(fact, Some(Fact::Plain))) {
+            kept.cut();
         }
         if states_nothing && matches!(fact, Some(Fact::Plain)) {
             return Ok(());
@@ -293,6 +295,8 @@ impl<'a> Findings<'a> {
             self.told.take(dimension, view);
             if value.wire_len() <= UNKNOWN_BYTES_MAX {
                 kept.keep(key, &Ok(view));
+            } else {
+                kept.cut();
             }
             return Ok(());
         }
@@ -339,6 +343,8 @@ impl<'a> Findings<'a> {
         let view = value.view();
         if value.wire_len() <= KNOWN_BYTES_MAX {
             kept.keep(key, &view);
+        } else {
+            kept.cut();
         }
         let convention = super::conventions::ALL.iter().position(|convention| convention.name == "litellm");
         self.fact(Ranked { fact, rank, convention: convention.unwrap_or(0) as u8 }, view?);

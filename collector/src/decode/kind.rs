@@ -17,12 +17,7 @@ pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanVi
         // One request on the wire, with the provider's own answer or, for streams, without: then its parent lends the usage.
         return Some(Kind::Call);
     }
-    let marked = match (findings.call.rank(), findings.not_call.rank()) {
-        (Some(call), Some(not)) => Some(call < not),
-        (Some(_), None) => Some(true),
-        (None, Some(_)) => Some(false),
-        (None, None) => None,
-    };
+    let marked = marked(findings);
     if findings.gateway || producer.habit == Habit::LiteLlm {
         // Written on whatever span was open, over the facts of an earlier call: never one call for certain. The callback's own
         // span without usage stands for a call that nobody metered.
@@ -45,6 +40,21 @@ pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanVi
         }
         None => findings.unknown_usage.then_some(Kind::Unrecognised),
     }
+}
+
+/// Whether the strongest marker says that the span is a call; `None` without any.
+fn marked(findings: &Findings<'_>) -> Option<bool> {
+    match (findings.call.rank(), findings.not_call.rank()) {
+        (Some(call), Some(not)) => Some(call < not),
+        (Some(_), None) => Some(true),
+        (None, Some(_)) => Some(false),
+        (None, None) => None,
+    }
+}
+
+/// Whether what the span is may follow from its OpenTelemetry kind: no marker says it.
+pub(super) fn goes_by_span_kind(findings: &Findings<'_>) -> bool {
+    marked(findings).is_none()
 }
 
 /// Whether a method, by its name, sends nothing: it makes a request ready or looks at an answer.

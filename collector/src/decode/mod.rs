@@ -28,12 +28,14 @@ mod dimensions;
 mod findings;
 mod kind;
 mod normalise;
+mod beside;
 mod verbatim;
 mod resource;
 mod place;
 mod span;
 mod traces;
 mod decoded;
+mod reread;
 #[cfg(test)]
 mod tests;
 
@@ -53,7 +55,7 @@ use span::{Found, Request, Source};
 use verbatim::Verbatim;
 
 /// The version of the tables and rules, on every observation. Raised when the same span would be read differently.
-pub const DECODER_VERSION: u32 = 2;
+pub const DECODER_VERSION: u32 = 3;
 
 /// Makes evidence of export requests. Built once, shared by all connections.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl Decoder {
         ai_traces: &AiTraces,
         sink: &mut impl Sink,
     ) -> Result<Spans, WalkError> {
-        walk(body, Request { index: &self.index, key, received_at }, ai_traces, sink)
+        walk(body, Request { index: &self.index, key, received_at, recalled: None }, ai_traces, sink)
     }
 
     /// Reads a protobuf request into `out`, after what is there. On an error `out` is as it was.

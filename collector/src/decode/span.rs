@@ -7,6 +7,7 @@ use domain::observation::{KeyStamp, Kind, Observation, ResponseId, Scope, SpanSt
 use domain::{Attributes, EventTime, ReceivedAt, Usage};
 
 use super::answer::Recorded;
+use super::beside::Beside;
 use super::config::Dimension;
 use super::convention::Meaning;
 use super::counts::Counts;
@@ -19,7 +20,7 @@ use super::producer::{self, Habit, Producer};
 use super::resource::Resource;
 use super::verbatim::Verbatim;
 use super::{DECODER_VERSION, conventions, kind};
-use crate::otlp::{ScopeView, SpanView, StatusCode, WalkError};
+use crate::otlp::{ScopeView, SpanKind, SpanView, StatusCode, WalkError};
 
 /// Longer span names are cut: they are for people.
 const NAME_BYTES_MAX: usize = 256;
@@ -32,6 +33,8 @@ pub(super) struct Request<'a> {
     pub(super) index: &'a Index,
     pub(super) key: &'a KeyStamp,
     pub(super) received_at: ReceivedAt,
+    /// Of a span that is read anew: what is not among its attributes any more.
+    pub(super) recalled: Option<&'a Beside>,
 }
 
 /// What every span of a scope has in common.
@@ -75,18 +78,24 @@ pub(super) fn read<'a>(
 ) -> Result<Found, WalkError> {
     let mut findings = Findings::read(span, request.index, kept)?;
     if let Some(kind) = kind::of_span(&findings, source.producer, span) {
-        let mut said = bare(request, source, span, &mut findings, kept.end());
-        usage(source.producer, span, findings, kind, &mut said)?;
+        let mut beside = Beside {
+            client: kind::goes_by_span_kind(&findings) && span.kind == SpanKind::Client,
+            openlit: source.resource.openlit && source.scope.name.is_empty(),
+            ..Beside::default()
+        };
+        let mut said = bare(request, source, span, &mut findings, "");
+        usage(request, source.producer, span, findings, kind, &mut beside, &mut said)?;
+        said.attributes = Attributes::Here(Cow::Borrowed(kept.end(beside)));
         sink.observation(&said);
         return Ok(Found::Usage);
     }
     let told = |dimension| findings.told.tells(dimension);
     if told(Dimension::Tenant) || told(Dimension::Feature) {
-        sink.observation(&bare(request, source, span, &mut findings, kept.end()));
+        sink.observation(&bare(request, source, span, &mut findings, kept.end(Beside::default())));
         return Ok(Found::Attribution);
     }
     if [Dimension::User, Dimension::Session, Dimension::Agent].into_iter().any(told) {
-        let said = bare(request, source, span, &mut findings, kept.end());
+        let said = bare(request, source, span, &mut findings, kept.end(Beside::default()));
         return Ok(Found::Hint(Box::new(said.map(Cow::into_owned))));
     }
     Ok(Found::Place)
@@ -143,20 +152,28 @@ fn bare<'a>(
         dimensions: findings.told.dimensions(),
         resource_dimensions: source.resource.dimensions.borrowed().map(|told| text(told.as_str())),
         decoder_version: DECODER_VERSION,
+        reread: 0,
         attributes: Attributes::Here(text(kept)),
     }
 }
 
-/// Adds what a span of AI usage says.
+/// Adds what a span of AI usage says, and to `beside` what of it was in content.
 fn usage<'a>(
+    request: Request<'_>,
     producer: Producer,
     span: &SpanView<'a>,
     mut findings: Findings<'a>,
     kind: Kind,
+    beside: &mut Beside,
     said: &mut Said<'a>,
 ) -> Result<(), WalkError> {
     let call = kind == Kind::Call;
-    let mut recorded = if call { findings.recorded() } else { Recorded::default() };
+    let mut recorded = match request.recalled {
+        _ if !call => Recorded::default(),
+        Some(recalled) => recalled.answer.clone().unwrap_or_default(),
+        None => findings.recorded(),
+    };
+    beside.answer = (recorded != Recorded::default()).then(|| recorded.clone());
     said.kind = kind;
     said.operation = Cow::Borrowed(findings.call.get().copied().unwrap_or_default());
     said.streaming = findings.streaming.get().copied();
@@ -164,7 +181,12 @@ fn usage<'a>(
     said.response_model =
         findings.response_model.take().or(recorded.model.take().map(Cow::Owned)).and_then(model);
     if call {
-        let requested = if needs_request(said) { findings.requested() } else { Default::default() };
+        let requested = match request.recalled {
+            _ if !needs_request(said) => Recorded::default(),
+            Some(recalled) => recalled.request.clone().unwrap_or_default(),
+            None => findings.requested(),
+        };
+        beside.request = (requested != Recorded::default()).then(|| requested.clone());
         if said.request_model.is_none() {
             said.request_model = requested.model.map(Cow::Owned).and_then(model);
         }

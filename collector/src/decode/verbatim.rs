@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::beside::Beside;
 use crate::otlp::{ValueView, WalkError};
 
-/// The size of all kept attributes of a span, in bytes of JSON.
+/// The size of all kept attributes of a span, in bytes of JSON, without what the decoder adds.
 pub(super) const KEPT_BYTES_MAX: usize = 4096;
 /// How deep lists are kept.
 const DEPTH_MAX: u8 = 4;
@@ -13,6 +14,7 @@ const DEPTH_MAX: u8 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Verbatim {
     json: String,
+    cut: bool,
 }
 
 impl Verbatim {
@@ -20,11 +22,18 @@ impl Verbatim {
     pub(super) fn begin(&mut self) {
         self.json.clear();
         self.json.push('{');
+        self.cut = false;
+    }
+
+    /// Notes that an attribute which states something is too long to be kept.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
     }
 
     /// Keeps an attribute. One that does not fit, or cannot be read, is left out whole; smaller ones after it still go in.
     pub(super) fn keep(&mut self, key: &str, value: &Result<ValueView<'_>, WalkError>) {
         if key.len() > KEPT_BYTES_MAX {
+            self.cut = true;
             return;
         }
         let out = &mut self.json;
@@ -38,11 +47,19 @@ impl Verbatim {
         // One byte is kept for the closing brace.
         if written.is_none() || out.len() >= KEPT_BYTES_MAX {
             out.truncate(start);
+            self.cut = true;
         }
     }
 
-    /// The whole object.
-    pub(super) fn end(&mut self) -> &str {
+    /// The whole object, and in it what the decoder went by besides.
+    pub(super) fn end(&mut self, mut beside: Beside) -> &str {
+        beside.cut |= self.cut;
+        if beside != Beside::default() {
+            if self.json.len() > 1 {
+                self.json.push(',');
+            }
+            self.json.push_str(&beside.as_member());
+        }
         self.json.push('}');
         &self.json
     }
@@ -188,9 +205,10 @@ mod tests {
         for (key, text) in [("a", "1"), ("b", long.as_str()), ("c", long.as_str()), ("d", "2")] {
             kept.keep(key, &Ok(ValueView::Str(text)));
         }
-        let json = kept.end();
+        let json = kept.end(Beside::default());
         let object: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!((object["a"].as_str(), object["c"].as_str()), (Some("1"), None));
-        assert!(object["b"].is_string() && json.len() <= KEPT_BYTES_MAX);
+        assert!(object["b"].is_string());
+        assert_eq!(object["ledgerline"]["cut"], true, "and it says so");
     }
 }

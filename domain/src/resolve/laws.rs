@@ -64,6 +64,35 @@ proptest! {
     }
 
     #[test]
+    fn a_log_that_was_read_anew_comes_to_what_the_newer_decoder_would_have_written(
+        evidence in any_spans(),
+        misread in any::<u16>(),
+        seed in any::<u64>(),
+    ) {
+        let mut log = Vec::new();
+        let mut written = Vec::new();
+        for (at, piece) in evidence.into_iter().enumerate() {
+            let Evidence::Observation(mut read) = piece else {
+                log.push(piece.clone());
+                written.push(piece);
+                continue;
+            };
+            read.decoder_version = 2;
+            if misread >> at & 1 == 1 {
+                let mut old = read.clone();
+                (old.decoder_version, old.usage) = (1, Usage::default());
+                old.kind = if seed >> at & 1 == 1 { Kind::Unrecognised } else { Kind::Call };
+                log.push(Evidence::Observation(old));
+                read.reread = 1;
+            }
+            log.push(Evidence::Observation(read.clone()));
+            read.reread = 0;
+            written.push(Evidence::Observation(read));
+        }
+        prop_assert_eq!(resolve(&log, &Rules::default()), resolve(&written, &Rules::default()));
+    }
+
+    #[test]
     fn every_span_has_one_outcome_and_every_call_one_winner(evidence in any_spans()) {
         let resolution = resolve(&evidence, &Rules::default());
         let mut seen: BTreeMap<SpanRef, usize> = BTreeMap::new();

@@ -5,13 +5,15 @@
 //! traces that share a response id or a possible `no-id` partner with them ([`link_keys()`] says which).
 //!
 //! The steps, each in a file of its own, in order:
-//! 1. `tree`: one node a span, each under its parent; where a chain is broken, under the smallest enclosing span.
+//! 1. `tree`: one node a span, each under its parent; where a chain is broken, under the smallest enclosing span. Of several
+//!    `readings` of one copy of a span, the newest.
 //! 2. `duplicates`: which definite calls are reports of one call: by their ids, by `stream_usage`, by `pairing` those in
 //!    `accord`.
 //! 3. `wrappers`: which spans only repeat the calls under them, and which stand for calls nobody reported.
 //! 4. `merge`: one call from its reports: the winner, the usage class by class.
 //! 5. `attribution`: whom and what it is for.
 
+mod readings;
 mod tree;
 mod accord;
 mod duplicates;
@@ -28,6 +30,7 @@ mod tests;
 
 pub use link_keys::{LinkKey, link_keys};
 pub use merge::metering;
+pub use readings::Readings;
 pub use tree::Tree;
 
 use crate::identity::{Realm, SpanId, TraceId};

@@ -80,6 +80,7 @@ pub(super) fn span(line: &str) -> Evidence {
         dimensions: Dimensions::default(),
         resource_dimensions: Dimensions::default(),
         decoder_version: 1,
+        reread: 0,
         attributes: Attributes::Here("{}".into()),
     };
     for fact in words {

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 
-use super::SpanRef;
+use super::{Readings, SpanRef};
 use crate::identity::TraceId;
 use crate::observation::{Evidence, Kind, Observation};
 
@@ -41,10 +41,13 @@ pub struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Builds the forest. Of the copies of a span the most telling one stays, never the first to arrive.
+    /// Builds the forest. Of the readings of one copy of a span the newest stays, and of the copies the most telling one,
+    /// never the first to arrive.
     pub fn new(evidence: impl IntoIterator<Item = &'a Evidence>) -> Self {
+        let evidence: Vec<&Evidence> = evidence.into_iter().collect();
+        let readings = Readings::of(&evidence);
         let mut best: HashMap<SpanRef, &'a Evidence> = HashMap::new();
-        for candidate in evidence {
+        for candidate in evidence.into_iter().filter(|candidate| !readings.supersede(candidate)) {
             let key = SpanRef { trace: candidate.trace(), span: candidate.span() };
             best.entry(key)
                 .and_modify(|kept| {

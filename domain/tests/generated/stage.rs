@@ -199,6 +199,7 @@ impl Stage {
             dimensions: draft.own.dimensions(),
             resource_dimensions: resource.dimensions(),
             decoder_version: 1,
+            reread: 0,
             attributes: Attributes::Here("{}".into()),
         };
         self.evidence.push(Evidence::Observation(Box::new(observation)));

@@ -91,6 +91,7 @@ fn fields<S: AsRef<str>>(observation: &Observation<S>, message: &mut Writer<'_>)
     let mark = mark(&observation.attributes);
     message.number(34, mark.bytes.into());
     message.fixed64(35, mark.hash);
+    message.number(36, observation.reread.into());
     for (field, class) in [
         (40, TokenClass::Input),
         (41, TokenClass::CacheRead),

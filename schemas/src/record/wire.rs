@@ -121,6 +121,8 @@ pub(super) struct WireObservation {
     pub(super) attributes_bytes: u32,
     #[prost(fixed64, tag = "35")]
     pub(super) attributes_hash: u64,
+    #[prost(uint32, tag = "36")]
+    pub(super) reread: u32,
     #[prost(uint64, optional, tag = "40")]
     pub(super) input: Option<u64>,
     #[prost(uint64, optional, tag = "41")]
@@ -267,6 +269,7 @@ pub(super) fn to_observation(wire: WireObservation, behind: String) -> Result<Ob
         dimensions: to_dimensions(wire.dimensions),
         resource_dimensions: to_dimensions(wire.resource_dimensions),
         decoder_version: wire.decoder_version,
+        reread: wire.reread,
         attributes,
     })
 }

@@ -78,6 +78,10 @@ pub struct ObservationRow {
     pub reasoning_tokens: Option<u64>,
     /// Code of the usage fault.
     pub fault: String,
+    /// The version of the decoder that read it; 0 in rows from before it had a column.
+    pub decoder_version: u32,
+    /// How often it was read anew; 0 as it came.
+    pub reread: u32,
     /// Non-content attributes, JSON.
     pub attributes: String,
     /// The evidence as journaled, up to its attributes.
@@ -147,6 +151,8 @@ impl ObservationRow {
             output_tokens: None,
             reasoning_tokens: None,
             fault: String::new(),
+            decoder_version: 0,
+            reread: 0,
             attributes: String::new(),
             record: record::without_attributes(record).to_vec(),
         };
@@ -169,6 +175,8 @@ impl ObservationRow {
                 row.cache_write_1h_tokens = usage.get(TokenClass::CacheWrite1h);
                 row.output_tokens = usage.get(TokenClass::Output);
                 row.reasoning_tokens = usage.get(TokenClass::Reasoning);
+                row.decoder_version = observation.decoder_version;
+                row.reread = observation.reread;
                 row.kind = observation.kind.name().into();
                 row.started_at = clamp(observation.start.nanos());
                 row.ended_at = clamp(observation.end.nanos());

@@ -297,6 +297,7 @@ fn value(rest: &mut &[u8], kind: &str) -> Vec<u8> {
     match kind.split('(').next().unwrap() {
         "Bool" => take(1),
         "Date" => take(2),
+        "UInt32" => take(4),
         "UInt64" | "DateTime64" => take(8),
         "FixedString" => {
             let n = kind.trim_start_matches("FixedString(").trim_end_matches(')');
@@ -357,6 +358,12 @@ fn described(table: &str) -> Vec<u8> {
         .split_once(&format!("CREATE TABLE IF NOT EXISTS ledgerline.{table}\n"))
         .unwrap_or_else(|| panic!("{table:?} is no table of ours"));
     let (columns, _) = behind.split_once("\n)").unwrap();
+    // Columns that later migrations add, each on a line of its own.
+    let alters = format!("ALTER TABLE ledgerline.{table} ");
+    let added = ddl.split(&alters).skip(1).flat_map(|alter| {
+        let statement = alter.split(";\n").next().unwrap();
+        statement.lines().filter_map(|line| line.trim().strip_prefix("ADD COLUMN IF NOT EXISTS "))
+    });
     let headings = [
         "name",
         "type",
@@ -368,10 +375,13 @@ fn described(table: &str) -> Vec<u8> {
     ];
     let mut out = Vec::new();
     put_header(&mut out, &headings.map(|heading| (heading, "String")));
-    for column in columns.lines().filter(|line| line.starts_with("    ") && !line.trim().starts_with("INDEX"))
-    {
+    let created =
+        columns.lines().filter(|line| line.starts_with("    ") && !line.trim().starts_with("INDEX"));
+    for column in created.chain(added) {
         let (name, kind) = column.trim().trim_end_matches(',').split_once(' ').unwrap();
-        let kind = kind.split(" COMMENT").next().unwrap().split(" CODEC").next().unwrap();
+        let kind = [" COMMENT", " CODEC", " DEFAULT"]
+            .iter()
+            .fold(kind, |kind, end| kind.split(end).next().unwrap_or(kind));
         put_text(&mut out, name.as_bytes());
         put_text(&mut out, kind.trim().as_bytes());
         (0..5).for_each(|_| put_text(&mut out, b""));
