@@ -359,7 +359,7 @@ fn described(table: &str) -> Vec<u8> {
         .unwrap_or_else(|| panic!("{table:?} is no table of ours"));
     let (columns, _) = behind.split_once("\n)").unwrap();
     // Columns that later migrations add, each on a line of its own.
-    let alters = format!("ALTER TABLE ledgerline.{table} ");
+    let alters = format!("ALTER TABLE ledgerline.{table}\n");
     let added = ddl.split(&alters).skip(1).flat_map(|alter| {
         let statement = alter.split(";\n").next().unwrap();
         statement.lines().filter_map(|line| line.trim().strip_prefix("ADD COLUMN IF NOT EXISTS "))
