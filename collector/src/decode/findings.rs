@@ -138,7 +138,7 @@ impl<'a> Findings<'a> {
             matches!(fact, Some(Fact::Content | Fact::Answer | Fact::ProviderMetadata | Fact::Request));
         if !content && wire_len <= KNOWN_BYTES_MAX {
             kept.keep(&entry.name, &value);
-        } else if !content && !(states_nothing && matches!(fact, Some(Fact::Plain))) {
+        } else if !(content || states_nothing && matches!(fact, Some(Fact::Plain))) {
             kept.cut();
         }
         if states_nothing && matches!(fact, Some(Fact::Plain)) {
