@@ -40,6 +40,23 @@ pub struct TraceRow {
     pub trace_id: [u8; 16],
 }
 
+/// A trace within a realm that a link key led to.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct KeyedTraceRow {
+    /// The account.
+    pub realm: String,
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// The earliest that its reports with the key speak of, nanoseconds.
+    pub earliest: i64,
+}
+
+/// Reads no more than the days, and within them the stretches of a journal, that can hold it.
+fn received_since(nanos: i64) -> String {
+    let (day, nanos) = (crate::rows::day_number(nanos), nanos.max(0));
+    format!("received_day >= toDate({day}) AND received_at >= fromUnixTimestamp64Nano({nanos})")
+}
+
 impl Database {
     /// Inserts a sealed batch's rows. The same token with the same rows again changes nothing.
     pub async fn insert_observations(
@@ -118,12 +135,18 @@ impl Database {
         self.client().query(&sql).fetch_all().await.map_err(self.failed("read committed evidence"))
     }
 
-    /// All evidence of the given traces, whatever the collector.
-    pub async fn records_of_traces(&self, traces: &[[u8; 16]]) -> Result<Vec<RecordRow>, DatabaseError> {
+    /// The evidence of the given traces that was received from a moment on (nanoseconds), whatever the collector.
+    pub async fn records_of_traces(
+        &self,
+        traces: &[[u8; 16]],
+        since: i64,
+    ) -> Result<Vec<RecordRow>, DatabaseError> {
         let mut records = Vec::new();
         for some in traces.chunks(IDS_A_STATEMENT) {
             let sql = format!(
-                "SELECT ?fields FROM observation_log WHERE trace_id IN ({}) ORDER BY collector_id, seq LIMIT 1 BY collector_id, seq",
+                "SELECT ?fields FROM observation_log WHERE {} AND trace_id IN ({}) \
+                 ORDER BY collector_id, seq LIMIT 1 BY collector_id, seq",
+                received_since(since),
                 unhex_list(some.iter().copied())
             );
             let rows = self.client().query(&sql).fetch_all::<RecordRow>().await;
@@ -132,20 +155,23 @@ impl Database {
         Ok(records)
     }
 
-    /// The traces in which any of the given link keys occur.
+    /// The traces in which any of the given link keys occur, among what was received from a moment on (nanoseconds).
     pub async fn traces_of_keys(
         &self,
         responses: &[u64],
         pairs: &[u64],
-    ) -> Result<Vec<TraceRow>, DatabaseError> {
+        since: i64,
+    ) -> Result<Vec<KeyedTraceRow>, DatabaseError> {
         let mut traces = Vec::new();
         for (column, keys) in [("response_key", responses), ("pair_key", pairs)] {
             for some in keys.chunks(IDS_A_STATEMENT) {
                 let sql = format!(
-                    "SELECT DISTINCT realm, trace_id FROM observation_log WHERE {column} IN ({})",
+                    "SELECT realm, trace_id, min(least(started_at, ended_at, received_at)) AS earliest \
+                     FROM observation_log WHERE {} AND {column} IN ({}) GROUP BY realm, trace_id",
+                    received_since(since),
                     number_list(some.iter().copied())
                 );
-                let rows = self.client().query(&sql).fetch_all::<TraceRow>().await;
+                let rows = self.client().query(&sql).fetch_all::<KeyedTraceRow>().await;
                 traces.extend(rows.map_err(self.failed("find traces that share a call"))?);
             }
         }
@@ -158,10 +184,10 @@ impl Database {
         received_at: i64,
         mut each: impl FnMut(IndexRow),
     ) -> Result<(), DatabaseError> {
-        let day = crate::rows::day_number(received_at);
         let sql = format!(
             "SELECT collector_id, seq, toUInt32(toUnixTimestamp(received_at) / 3600) AS hour, realm, trace_id, response_key, pair_key, scope_name \
-             FROM observation_log WHERE received_day >= toDate({day}) AND received_at >= fromUnixTimestamp64Nano({received_at})"
+             FROM observation_log WHERE {}",
+            received_since(received_at)
         );
         let mut cursor = self
             .client()

@@ -1,6 +1,8 @@
 //! Statements on the ledger and what belongs to it: entries, decisions, cursors, periods, prices.
 
-use clickhouse::{Row, RowOwned, RowWrite};
+use std::ops::RangeInclusive;
+
+use clickhouse::{RowOwned, RowWrite};
 use domain::ledger::Entry;
 use domain::time::BillingPeriod;
 use serde::Serialize;
@@ -89,27 +91,34 @@ impl Database {
         self.insert_rows("issued_invoices", token, invoices).await
     }
 
-    async fn rows_of_traces<R: Row + RowOwned + clickhouse::RowRead>(
+    /// Every entry whose winning span lies in one of the traces and ended within the given times (nanoseconds).
+    pub async fn entries_of_traces(
         &self,
-        table: &str,
         traces: &[[u8; 16]],
-    ) -> Result<Vec<R>, DatabaseError> {
-        let mut rows = Vec::new();
+        ended: RangeInclusive<i64>,
+    ) -> Result<Vec<Entry>, DatabaseError> {
+        // Before 1970 a client's clock says nothing, and the table's type not everything.
+        let first = (*ended.start()).max(0);
+        let after = if first > 0 {
+            format!("occurred_at >= fromUnixTimestamp64Nano({first}) AND ")
+        } else {
+            String::new()
+        };
+        let last = (*ended.end()).max(0);
+        let mut entries = Vec::new();
         for some in traces.chunks(IDS_A_STATEMENT) {
+            // The time leads into the table's key; copies of an entry are equal, so any one of them will do.
             let sql = format!(
-                "SELECT ?fields FROM {table} FINAL WHERE trace_id IN ({})",
+                "SELECT ?fields FROM ledger_entries WHERE {after}occurred_at <= fromUnixTimestamp64Nano({last}) \
+                 AND trace_id IN ({}) LIMIT 1 BY entry_id",
                 unhex_list(some.iter().copied())
             );
-            let found = self.client().query(&sql).fetch_all::<R>().await;
-            rows.extend(found.map_err(self.failed(&format!("read {table} of traces")))?);
+            let found = self.client().query(&sql).fetch_all::<LedgerRow>().await;
+            for row in found.map_err(self.failed("read ledger_entries of traces"))? {
+                entries.push(row.to_entry()?);
+            }
         }
-        Ok(rows)
-    }
-
-    /// Every entry whose winning span lies in one of the traces.
-    pub async fn entries_of_traces(&self, traces: &[[u8; 16]]) -> Result<Vec<Entry>, DatabaseError> {
-        let rows: Vec<LedgerRow> = self.rows_of_traces("ledger_entries", traces).await?;
-        rows.into_iter().map(|row| row.to_entry().map_err(DatabaseError::from)).collect()
+        Ok(entries)
     }
 
     /// The traces of entries posted since a moment (microseconds since the epoch).
@@ -122,7 +131,16 @@ impl Database {
 
     /// Every decision on a span of one of the traces.
     pub async fn decisions_of_traces(&self, traces: &[[u8; 16]]) -> Result<Vec<DecisionRow>, DatabaseError> {
-        self.rows_of_traces("decisions", traces).await
+        let mut rows = Vec::new();
+        for some in traces.chunks(IDS_A_STATEMENT) {
+            let sql = format!(
+                "SELECT ?fields FROM decisions FINAL WHERE trace_id IN ({})",
+                unhex_list(some.iter().copied())
+            );
+            let found = self.client().query(&sql).fetch_all::<DecisionRow>().await;
+            rows.extend(found.map_err(self.failed("read decisions of traces"))?);
+        }
+        Ok(rows)
     }
 
     /// Streams the entries billed in a month, each with when it was posted (microseconds since the epoch), in the order of

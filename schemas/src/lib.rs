@@ -24,7 +24,7 @@ mod picos;
 
 pub use database::{Database, DatabaseError, Target};
 pub use duplicate_search::{LinkRow, SplitKey};
-pub use evidence_log::{IndexRow, TraceRow};
+pub use evidence_log::{IndexRow, KeyedTraceRow, TraceRow};
 pub use inquiries::{Comparison, OddCall, OutcomeCount, SeenRow};
 pub use invoice_sums::{AdjustmentSum, CreditUse, TenantSum, UnitSum, UnmeteredSum};
 pub use override_book::{CallFilter, CallName};

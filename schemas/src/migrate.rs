@@ -44,6 +44,11 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0009_sampled_spans.sql"),
     },
     Migration { version: 10, name: "readings", text: include_str!("../migrations/0010_readings.sql") },
+    Migration {
+        version: 11,
+        name: "reading_by_time",
+        text: include_str!("../migrations/0011_reading_by_time.sql"),
+    },
 ];
 
 /// Where the DDL is for.

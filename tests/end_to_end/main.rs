@@ -14,6 +14,7 @@ mod metamorphic;
 mod crash;
 mod replay;
 mod collectors;
+mod late;
 mod answers;
 mod exporters;
 mod dashboards;

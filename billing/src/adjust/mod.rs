@@ -226,7 +226,7 @@ impl Work<'_> {
         };
         let entry = posted_credit(id, self.reason_of(settler, id).await?, credit, &settler.config().currency);
         let mut standing = Standing::default();
-        for known in settler.database().entries_of_traces(&[entry.call.bytes()]).await? {
+        for known in settler.database().entries_of_traces(&[entry.call.bytes()], 0..=i64::MAX).await? {
             standing.add(Arc::new(known));
         }
         let target = given.then_some((&entry.facts, &entry.quantities));

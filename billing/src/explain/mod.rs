@@ -106,7 +106,7 @@ pub async fn explain(database: &Database, name: &str) -> Result<Explanation, Exp
     }
     let seen = database.seen_of_traces(&traces).await?;
     let decisions = database.decisions_of_traces(&traces).await?;
-    let entries = database.entries_of_traces(&traces).await?;
+    let entries = database.entries_of_traces(&traces, 0..=i64::MAX).await?;
     let settled: HashMap<[u8; 16], u64> =
         database.cursors().await?.into_iter().map(|cursor| (cursor.collector_id, cursor.seq)).collect();
     let mut cards = HashMap::new();

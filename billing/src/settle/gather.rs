@@ -1,17 +1,13 @@
-//! Reading committed evidence: contiguous batches after the cursor, checked against what was committed, together with
-//! everything older that they may be tied to.
+//! Reading committed evidence: contiguous batches after the cursor, checked against what was committed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use domain::identity::{CollectorId, Realm, TraceId};
-use domain::resolve::LinkKey;
+use domain::identity::CollectorId;
 use schemas::record;
 use schemas::rows::{BatchRow, RecordRow};
 
 use super::row::Row;
-use super::store::TraceKey;
-use super::{PassSummary, SettleError, Settler, post};
+use super::{PassSummary, SettleError, Settler};
 
 /// Committed evidence that is not what was committed.
 #[derive(Debug, thiserror::Error)]
@@ -109,88 +105,6 @@ impl Settler {
             }
         }
         Ok(evidence)
-    }
-
-    /// Takes new evidence into the store, and first whatever older evidence it may be tied to.
-    async fn take(&mut self, rows: Vec<Row>) -> Result<(), SettleError> {
-        let (mut traces, mut keys) = (BTreeSet::new(), BTreeSet::new());
-        for row in &rows {
-            if self.shared || self.store.is_cold(row) {
-                traces.insert(row.trace_key());
-            }
-            keys.extend(self.store.cold_links(row));
-        }
-        self.load(traces, keys).await?;
-        let now = (self.clock)();
-        for row in rows {
-            self.store.add(row, true, now);
-        }
-        Ok(())
-    }
-
-    /// Loads traces, the traces that link keys lead to, and so on until nothing new turns up; then what stands for them.
-    async fn load(
-        &mut self,
-        mut traces: BTreeSet<TraceKey>,
-        mut keys: BTreeSet<LinkKey>,
-    ) -> Result<(), SettleError> {
-        let mut loaded: BTreeSet<TraceKey> = BTreeSet::new();
-        loop {
-            if !keys.is_empty() {
-                let pick = |wanted: fn(&LinkKey) -> Option<u64>| {
-                    keys.iter().filter_map(wanted).collect::<Vec<u64>>()
-                };
-                let responses = pick(|key| if let LinkKey::Response(key) = key { Some(*key) } else { None });
-                let pairs = pick(|key| if let LinkKey::Pair(key) = key { Some(*key) } else { None });
-                for row in self.database.traces_of_keys(&responses, &pairs).await? {
-                    let key = TraceId::from_bytes(row.trace_id)
-                        .map(|trace| TraceKey { trace, realm: Realm::new(row.realm) });
-                    traces.extend(key.filter(|key| self.shared || self.store.is_absent(key)));
-                }
-            }
-            traces.retain(|key| !loaded.contains(key));
-            if traces.is_empty() {
-                return self.load_standing(&loaded).await;
-            }
-            let ids: Vec<[u8; 16]> = traces.iter().map(|key| key.trace.bytes()).collect();
-            let rows = self.database.records_of_traces(&ids).await?;
-            loaded.append(&mut traces);
-            let now = (self.clock)();
-            keys.clear();
-            for row in rows {
-                let Some(collector) = CollectorId::from_bytes(row.collector_id) else { continue };
-                let row = decode(collector, row)?;
-                keys.extend(self.store.cold_links(&row));
-                self.store.add(row, false, now);
-            }
-        }
-    }
-
-    /// Reads again what stands for traces that were just posted, and has them resolved once more in the next pass:
-    /// another settler may have posted at the same time, and the one that looks last sees both.
-    pub(super) async fn look_again(&mut self, traces: Vec<TraceKey>) -> Result<(), SettleError> {
-        for key in &traces {
-            self.store.forget(key);
-        }
-        self.load(traces.iter().cloned().collect(), BTreeSet::new()).await?;
-        self.store.touch(&traces);
-        Ok(())
-    }
-
-    /// Reads the entries and decisions that stand for traces.
-    pub(super) async fn load_standing(&mut self, traces: &BTreeSet<TraceKey>) -> Result<(), SettleError> {
-        if traces.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<[u8; 16]> = traces.iter().map(|key| key.trace.bytes()).collect();
-        for entry in self.database.entries_of_traces(&ids).await? {
-            self.store.stand(Arc::new(entry));
-        }
-        for row in self.database.decisions_of_traces(&ids).await? {
-            let hash = post::decision_hash(&row);
-            self.store.decided(&row, hash);
-        }
-        self.load_overrides(&ids).await
     }
 }
 

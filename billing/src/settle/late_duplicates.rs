@@ -61,7 +61,7 @@ impl Settler {
         let mut pairs: BTreeMap<u64, Spans> = BTreeMap::new();
         while !open.is_empty() {
             let ids: Vec<[u8; 16]> = open.iter().map(|key| key.trace.bytes()).collect();
-            let rows = self.database.records_of_traces(&ids).await?;
+            let rows = self.database.records_of_traces(&ids, 0).await?;
             loaded.append(&mut open);
             let now = (self.clock)();
             let mut responses: BTreeSet<u64> = BTreeSet::new();
@@ -99,7 +99,7 @@ impl Settler {
                 }
             }
         }
-        self.load_standing(&loaded).await?;
+        self.load_standing(loaded.iter()).await?;
         Ok(loaded)
     }
 }

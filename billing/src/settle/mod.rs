@@ -17,6 +17,7 @@ mod row;
 mod window;
 mod store;
 mod gather;
+mod load;
 mod target;
 mod assign;
 mod cards;
@@ -166,7 +167,7 @@ impl Settler {
             database,
             prices: PriceIndex::new(book),
             id,
-            store: Store::new(&config, i64::MAX),
+            store: Store::new(&config, 0, i64::MAX),
             config,
             gathered: HashMap::new(),
             saved: HashMap::new(),
@@ -188,7 +189,8 @@ impl Settler {
         self.stale = true;
         // What is in the log may be dated ahead by as much as is believed.
         let gone_until = (self.clock)().saturating_add(self.config.rules.future_limit_nanos);
-        self.store = Store::new(&self.config, gone_until);
+        let since = (self.clock)() - nanos(self.config.dedupe_window);
+        self.store = Store::new(&self.config, since, gone_until);
         self.gathered.clear();
         self.saved.clear();
         for cursor in self.database.cursors().await? {
@@ -200,7 +202,6 @@ impl Settler {
         self.periods = Periods::closed(self.database.closed_periods().await?);
         self.shelf.keep(self.database.prices().await?);
         self.overrides_seen = self.database.override_calls_count().await?;
-        let since = (self.clock)() - nanos(self.config.dedupe_window);
         let (store, saved) = (&mut self.store, &self.saved);
         self.database
             .index_since(since, |row| {

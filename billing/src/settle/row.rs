@@ -48,9 +48,21 @@ impl Row {
 
     /// When its span started, by the client's clock, in nanoseconds.
     pub fn start(&self) -> i64 {
+        self.times().0
+    }
+
+    /// From the earliest to the latest that it speaks of, in nanoseconds: its span, by the client's clock, whichever way round
+    /// that ran, and its receipt.
+    pub fn extent(&self) -> (i64, i64) {
+        let (start, end) = self.times();
+        let received = self.evidence.received_at().nanos();
+        (start.min(end).min(received), start.max(end).max(received))
+    }
+
+    fn times(&self) -> (i64, i64) {
         match &self.evidence {
-            Evidence::Observation(observation) => observation.start.nanos(),
-            Evidence::Link(link) => link.start.nanos(),
+            Evidence::Observation(observation) => (observation.start.nanos(), observation.end.nanos()),
+            Evidence::Link(link) => (link.start.nanos(), link.end.nanos()),
         }
     }
 

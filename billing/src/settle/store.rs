@@ -53,6 +53,10 @@ struct Trace {
     /// What people decided about calls by their reports here.
     overrides: Vec<(SpanId, Override)>,
     links: SmallVec<[LinkKey; 2]>,
+    /// The earliest and the latest that its evidence speaks of.
+    extent: (i64, i64),
+    /// All that was received of it from then on is here.
+    whole_since: i64,
     first_gathered: i64,
     last_gathered: i64,
     /// When it was last put into `Store::kept`.
@@ -103,15 +107,17 @@ pub(super) struct Store {
     /// Traces by when they were last settled or loaded, for forgetting; an entry is void once `Trace::kept_at` differs.
     kept: VecDeque<(i64, TraceKey)>,
     window: Window,
+    /// By how much less than was received something may lie that touches it in time: a client's clock may run ahead by so much.
+    slack: i64,
     /// The latest end, by clients' clocks, of any call in the window that is not in memory.
     gone_until: i64,
 }
 
-const NANOS_AN_HOUR: i64 = 3_600_000_000_000;
+pub(super) const NANOS_AN_HOUR: i64 = 3_600_000_000_000;
 
 impl Store {
-    /// An empty store. What the window is told of next ended before `gone_until`.
-    pub fn new(config: &SettleConfig, gone_until: i64) -> Self {
+    /// An empty store. The window will be told of all that was received since a moment, which ended before `gone_until`.
+    pub fn new(config: &SettleConfig, since: i64, gone_until: i64) -> Self {
         Self {
             hot: HashMap::new(),
             standing: HashMap::new(),
@@ -120,7 +126,8 @@ impl Store {
             waiting: BTreeSet::new(),
             held_back: BTreeSet::new(),
             kept: VecDeque::new(),
-            window: Window::new(config.dedupe_window),
+            window: Window::new(config.dedupe_window, hour_of(since).saturating_add(1)),
+            slack: config.rules.future_limit_nanos.saturating_add(PAIR_SLACK_NANOS),
             gone_until,
         }
     }
@@ -147,10 +154,13 @@ impl Store {
     /// Takes one row in; `due` says that the cursor stands before it.
     pub fn add(&mut self, row: Row, due: bool, now: i64) {
         let key = row.trace_key();
-        let hour = u32::try_from(row.evidence.received_at().nanos() / NANOS_AN_HOUR).unwrap_or(0);
+        let hour = hour_of(row.evidence.received_at().nanos());
         self.window.note_trace(hour, row.trace_hash());
+        let extent = row.extent();
         if !self.hot.contains_key(&key) {
-            self.hot.insert(key.clone(), Trace { first_gathered: now, kept_at: now, ..Trace::default() });
+            let whole_since = hour_start(self.window.from());
+            let trace = Trace { first_gathered: now, kept_at: now, extent, whole_since, ..Trace::default() };
+            self.hot.insert(key.clone(), trace);
             self.kept.push_back((now, key.clone()));
         }
         if due {
@@ -158,6 +168,7 @@ impl Store {
         }
         let trace = self.hot.get_mut(&key).expect("it was put there");
         trace.last_gathered = now;
+        trace.extent = (trace.extent.0.min(extent.0), trace.extent.1.max(extent.1));
         if due {
             trace.unsettled.push(row.position);
         }
@@ -233,28 +244,62 @@ impl Store {
         self.hot.keys()
     }
 
-    /// Whether a row's trace must be loaded before it is taken in: perhaps received before, and not in memory.
-    pub fn is_cold(&self, row: &Row) -> bool {
-        !self.hot.contains_key(&row.trace_key()) && self.window.has_trace(row.trace_hash())
+    /// Since when, by time of receipt, a row's trace must be loaded before the row is taken in; `None` where that is in memory.
+    ///
+    /// Within the window that is whatever was received. Before it, it is what touches the row in time: a copy of its span, a
+    /// span around it or within it. That was received after the row's span began, but for the slack of clocks.
+    pub fn cold_since(&self, row: &Row) -> Option<i64> {
+        let touching = self.touching(row);
+        if let Some(trace) = self.hot.get(&row.trace_key()) {
+            return (touching < trace.whole_since).then_some(touching);
+        }
+        let noted = self.window.trace_since(row.trace_hash()).map(hour_start);
+        let late = (touching < hour_start(self.window.from())).then_some(touching);
+        noted.map(|noted| noted.min(touching)).or(late)
     }
 
-    /// Whether a trace that a link key leads to must be loaded.
-    pub fn is_absent(&self, key: &TraceKey) -> bool {
-        !self.hot.contains_key(key)
+    /// Since when, by time of receipt, there may be evidence that touches a row in time.
+    pub fn touching(&self, row: &Row) -> i64 {
+        row.extent().0.saturating_sub(self.slack)
     }
 
-    /// The link keys of a row that some trace not in memory may hold too.
-    pub fn cold_links(&self, row: &Row) -> impl Iterator<Item = LinkKey> {
-        row.links.iter().copied().filter(|key| match key {
-            // Traces that share an answer come and go together: one in memory means all of them are.
-            LinkKey::Response(response) => {
-                !self.links.contains_key(key) && self.window.has_response(*response)
-            }
-            // Here one may be in memory, and another, at another time, not.
-            LinkKey::Pair(pair) => {
-                row.start() <= self.gone_until.saturating_add(PAIR_SLACK_NANOS)
-                    && self.window.has_pair_of_another(*pair, row.scope)
-            }
+    /// Since when a trace must be loaded that a link key led to, whose evidence with that key speaks of nothing earlier than
+    /// `earliest`; `None` where it is in memory.
+    pub fn absent_since(&self, key: &TraceKey, earliest: i64) -> Option<i64> {
+        (!self.hot.contains_key(key)).then(|| self.reach(key, earliest))
+    }
+
+    /// Since when all of a trace was received that is matched with evidence of a moment.
+    pub fn reach(&self, key: &TraceKey, earliest: i64) -> i64 {
+        let touching = earliest.saturating_sub(self.slack);
+        let noted = self.window.trace_since(trace_hash(key.realm.as_str(), key.trace)).map(hour_start);
+        noted.map_or(touching, |noted| noted.min(touching))
+    }
+
+    /// Notes that all of a trace that was received since a moment is in memory.
+    pub fn is_whole(&mut self, key: &TraceKey, since: i64) {
+        if let Some(trace) = self.hot.get_mut(key) {
+            trace.whole_since = trace.whole_since.min(since);
+        }
+    }
+
+    /// The earliest and the latest that the evidence of a trace in memory speaks of: its entries lie between.
+    pub fn extent(&self, key: &TraceKey) -> Option<(i64, i64)> {
+        self.hot.get(key).map(|trace| trace.extent)
+    }
+
+    /// The link keys of a row that some trace not in memory may hold too, and since when.
+    pub fn cold_links(&self, row: &Row) -> impl Iterator<Item = (LinkKey, i64)> {
+        row.links.iter().filter_map(|key| {
+            let since = match key {
+                // Traces that share an answer come and go together: one in memory means all of them are.
+                LinkKey::Response(_) if self.links.contains_key(key) => None,
+                LinkKey::Response(response) => self.window.response_since(*response),
+                // Here one may be in memory, and another, at another time, not.
+                LinkKey::Pair(_) if row.start() > self.gone_until.saturating_add(PAIR_SLACK_NANOS) => None,
+                LinkKey::Pair(pair) => self.window.pair_of_another_since(*pair, row.scope),
+            };
+            Some((*key, hour_start(since?)))
         })
     }
 
@@ -410,8 +455,7 @@ impl Store {
                 }
             }
         }
-        let oldest = now.saturating_sub(nanos(config.dedupe_window)).max(0) / NANOS_AN_HOUR;
-        self.window.forget_before(u32::try_from(oldest).unwrap_or(0));
+        self.window.forget_before(hour_of(now.saturating_sub(nanos(config.dedupe_window))));
     }
 
     /// Has traces resolved in the next pass though nothing new came.
@@ -467,6 +511,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn hour_of(nanos: i64) -> u32 {
+    u32::try_from(nanos / NANOS_AN_HOUR).unwrap_or(0)
+}
+
+fn hour_start(hour: u32) -> i64 {
+    i64::from(hour) * NANOS_AN_HOUR
 }
 
 /// The traces that a key ties to one: by a response id all, by a pair key those of another instrumentation whose times

@@ -1,16 +1,18 @@
 //! What was seen within the dedupe window, in a few bytes a row.
 //!
-//! Settlement asks it of every new row: may the log hold older evidence of this trace, or of this call in another
-//! trace? A wrong yes costs a question to the database; a wrong no would cost a second bill, and does not happen.
-//! A trace, a response key and a pair key take 2.5 bytes each; a wrong yes is one in some ten thousand for each filter asked.
+//! Settlement asks it of every new row: since when may the log hold older evidence of this trace, or of this call in another
+//! trace? A wrong answer too early costs the database a look at what it need not; one too late would cost a second bill, and
+//! does not happen. A trace, a response key and a pair key take 3.5 bytes each, up to twice that while a slot outgrows the one
+//! before it; of a million strangers one or two are known to a full filter.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastbloom::BloomFilter;
 
-/// How many slots the window is cut into: forgetting happens a slot at a time, asking asks each.
-const SLOTS_A_WINDOW: u32 = 4;
+/// How many slots the window is cut into: forgetting happens a slot at a time, asking asks each, and an answer is as exact
+/// as a slot is long.
+const SLOTS_A_WINDOW: u32 = 13;
 /// Instrumentations that a slot tells apart; further ones count as one, and always as another.
 const SCOPES_MAX: usize = 32;
 
@@ -19,8 +21,10 @@ const SCOPES_MAX: usize = 32;
 pub(super) struct Window {
     slot_hours: u32,
     slots: BTreeMap<u32, Slot>,
-    /// Traces that are asked for whatever their age.
+    /// Traces that are known for good, since when is not.
     always: Seen,
+    /// The first hour of which all is known.
+    from: u32,
 }
 
 /// What was received in some hours.
@@ -34,13 +38,14 @@ struct Slot {
 }
 
 impl Window {
-    /// A window of the given length.
-    pub fn new(length: Duration) -> Self {
+    /// A window of the given length, that will be told all that was received from an hour on.
+    pub fn new(length: Duration, from: u32) -> Self {
         let hours = u32::try_from(length.as_secs().div_ceil(3600)).unwrap_or(u32::MAX);
         Self {
             slot_hours: hours.div_ceil(SLOTS_A_WINDOW).max(1),
             slots: BTreeMap::new(),
             always: Seen::default(),
+            from,
         }
     }
 
@@ -71,19 +76,27 @@ impl Window {
         slot.pairs.insert(of_scope(pair, number));
     }
 
-    /// Whether anything of a trace may have been received.
-    pub fn has_trace(&self, trace: u64) -> bool {
-        self.always.contains(trace) || self.slots.values().any(|slot| slot.traces.contains(trace))
+    /// The first hour of which all is known.
+    pub fn from(&self) -> u32 {
+        self.from
     }
 
-    /// Whether a response key may have been received.
-    pub fn has_response(&self, response: u64) -> bool {
-        self.slots.values().any(|slot| slot.responses.contains(response))
+    /// From which hour on something of a trace may have been received; `None`: nothing was.
+    pub fn trace_since(&self, trace: u64) -> Option<u32> {
+        if self.always.contains(trace) {
+            return Some(self.from);
+        }
+        self.since(|slot| slot.traces.contains(trace))
     }
 
-    /// Whether a pair key may have been reported by another instrumentation than this.
-    pub fn has_pair_of_another(&self, pair: u64, scope: u64) -> bool {
-        self.slots.values().any(|slot| {
+    /// From which hour on a response key may have been received.
+    pub fn response_since(&self, response: u64) -> Option<u32> {
+        self.since(|slot| slot.responses.contains(response))
+    }
+
+    /// From which hour on a pair key may have been reported by another instrumentation than this.
+    pub fn pair_of_another_since(&self, pair: u64, scope: u64) -> Option<u32> {
+        self.since(|slot| {
             let own = slot.scope_number(scope);
             (0..slot.scopes.len())
                 .filter(|&number| own != Some(number) || number == SCOPES_MAX - 1)
@@ -93,15 +106,37 @@ impl Window {
 
     /// Forgets what was received wholly before the given hour.
     pub fn forget_before(&mut self, hour: u32) {
-        self.slots = self.slots.split_off(&(hour / self.slot_hours));
+        let slot = hour / self.slot_hours;
+        self.slots = self.slots.split_off(&slot);
+        self.from = self.from.max(slot * self.slot_hours);
+    }
+
+    fn since(&self, holds: impl Fn(&Slot) -> bool) -> Option<u32> {
+        self.slots.iter().find(|(_, slot)| holds(slot)).map(|(number, _)| number * self.slot_hours)
     }
 
     fn slot(&mut self, hour: u32) -> &mut Slot {
-        self.slots.entry(hour / self.slot_hours).or_default()
+        let number = hour / self.slot_hours;
+        if !self.slots.contains_key(&number) {
+            let before = self.slots.range(..number).next_back().map(|(_, slot)| slot);
+            let slot = before.map(Slot::like).unwrap_or_default();
+            self.slots.insert(number, slot);
+        }
+        self.slots.get_mut(&number).expect("it was put there")
     }
 }
 
 impl Slot {
+    /// An empty slot with room for as much as another took.
+    fn like(other: &Self) -> Self {
+        Self {
+            traces: Seen::with_room(other.traces.taken),
+            responses: Seen::with_room(other.responses.taken),
+            pairs: Seen::with_room(other.pairs.taken),
+            scopes: Vec::new(),
+        }
+    }
+
     fn scope_number(&self, scope: u64) -> Option<usize> {
         self.scopes.iter().position(|known| *known == scope)
     }
@@ -111,29 +146,45 @@ fn of_scope(pair: u64, number: usize) -> u64 {
     pair.rotate_left(17) ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// A set of keys that may say yes wrongly. It grows by further filters, each twice as large as the one before.
-#[derive(Debug, Default)]
+/// A set of keys that may say yes wrongly. It grows by further filters, each twice as large as the one before; asking it
+/// costs a look into each, so a set that can tell begins with the room it will need.
+#[derive(Debug)]
 struct Seen {
     filters: Vec<BloomFilter>,
+    /// For how many keys the next filter is made.
+    next_capacity: usize,
     room: usize,
+    taken: usize,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::with_room(0)
+    }
 }
 
 impl Seen {
-    const FIRST_CAPACITY: usize = 1 << 14;
-    /// Twenty bits a key: one wrong yes in some ten thousand.
-    const BITS_A_KEY: usize = 20;
+    const CAPACITY_MIN: usize = 1 << 14;
+    /// Twenty-eight bits a key: one or two wrong yeses in a million.
+    const BITS_A_KEY: usize = 28;
+
+    fn with_room(keys: usize) -> Self {
+        Self { filters: Vec::new(), next_capacity: keys.max(Self::CAPACITY_MIN), room: 0, taken: 0 }
+    }
 
     fn insert(&mut self, key: u64) {
         if self.contains(key) {
             return;
         }
         if self.room == 0 {
-            let capacity = Self::FIRST_CAPACITY << self.filters.len();
+            let capacity = self.next_capacity;
             let bits = capacity * Self::BITS_A_KEY;
             self.filters.push(BloomFilter::with_num_bits(bits).expected_items(capacity));
             self.room = capacity;
+            self.next_capacity = capacity * 2;
         }
         self.room -= 1;
+        self.taken += 1;
         let filter = self.filters.last_mut().expect("there is a filter with room");
         filter.insert(&key);
     }
@@ -148,7 +199,7 @@ mod tests {
     use super::*;
 
     fn window() -> Window {
-        Window::new(Duration::from_secs(26 * 3600))
+        Window::new(Duration::from_secs(26 * 3600), 0)
     }
 
     #[test]
@@ -157,9 +208,19 @@ mod tests {
         for key in 0..100_000_u64 {
             window.note_trace(1_000, key);
         }
-        assert!((0..100_000).all(|key| window.has_trace(key)));
-        let wrong = (100_000..200_000).filter(|key| window.has_trace(*key)).count();
-        assert!(wrong < 200, "{wrong} of 100,000 strangers are known");
+        assert!((0..100_000).all(|key| window.trace_since(key) == Some(1_000)));
+        let wrong = (100_000..200_000).filter(|key| window.trace_since(*key).is_some()).count();
+        assert!(wrong < 5, "{wrong} of 100,000 strangers are known");
+    }
+
+    #[test]
+    fn the_answer_is_the_first_hour_of_the_first_slot_that_may_hold_it() {
+        let mut window = window();
+        window.note_response(705, 7);
+        window.note_response(711, 7);
+        assert_eq!(window.response_since(7), Some(704));
+        window.forget_before(706);
+        assert_eq!(window.response_since(7), Some(710));
     }
 
     #[test]
@@ -167,22 +228,35 @@ mod tests {
         let mut window = window();
         window.note_response(700, 7);
         window.note_trace_for_good(8);
-        window.forget_before(703);
-        assert!(window.has_response(7));
-        window.forget_before(707);
-        assert!(!window.has_response(7));
-        assert!(window.has_trace(8));
+        window.forget_before(701);
+        assert_eq!((window.response_since(7), window.from()), (Some(700), 700));
+        window.forget_before(702);
+        assert_eq!((window.response_since(7), window.from()), (None, 702));
+        assert_eq!(window.trace_since(8), Some(702), "all that is known is known from there");
+    }
+
+    #[test]
+    fn a_slot_has_room_for_what_the_one_before_took() {
+        let mut window = window();
+        for key in 0..40_000 {
+            window.note_trace(700, key);
+        }
+        for key in 0..40_000 {
+            window.note_trace(702, key);
+        }
+        let filters: Vec<usize> = window.slots.values().map(|slot| slot.traces.filters.len()).collect();
+        assert_eq!(filters, [2, 1]);
     }
 
     #[test]
     fn a_pair_is_anothers_only_if_another_instrumentation_reported_it() {
         let mut window = window();
         window.note_pair(1, 7, 100);
-        assert!(!window.has_pair_of_another(7, 100));
-        assert!(window.has_pair_of_another(7, 101));
-        assert!(!window.has_pair_of_another(8, 101));
+        assert_eq!(window.pair_of_another_since(7, 100), None);
+        assert_eq!(window.pair_of_another_since(7, 101), Some(0));
+        assert_eq!(window.pair_of_another_since(8, 101), None);
         window.note_pair(1, 7, 101);
-        assert!(window.has_pair_of_another(7, 100));
+        assert_eq!(window.pair_of_another_since(7, 100), Some(0));
     }
 
     #[test]
@@ -191,8 +265,8 @@ mod tests {
         for scope in 0..100 {
             window.note_pair(1, scope, scope);
         }
-        assert!((0..100).all(|scope| window.has_pair_of_another(scope, 1_000)));
-        assert!(!window.has_pair_of_another(3, 3));
-        assert!(window.has_pair_of_another(99, 99), "not told apart, so asked for");
+        assert!((0..100).all(|scope| window.pair_of_another_since(scope, 1_000).is_some()));
+        assert_eq!(window.pair_of_another_since(3, 3), None);
+        assert!(window.pair_of_another_since(99, 99).is_some(), "not told apart, so asked for");
     }
 }

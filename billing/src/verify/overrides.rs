@@ -69,7 +69,7 @@ pub(super) async fn check_overrides(
     let credits = adjust::posted_credits(&database.overrides().await?);
     let calls: Vec<[u8; 16]> = credits.keys().map(CallId::bytes).collect();
     let mut stands: BTreeMap<CallId, Cost> = BTreeMap::new();
-    for entry in database.entries_of_traces(&calls).await? {
+    for entry in database.entries_of_traces(&calls, 0..=i64::MAX).await? {
         *stands.entry(entry.call).or_default() += entry.quantities.charge;
     }
     for (call, (id, ordered)) in credits {
@@ -115,7 +115,7 @@ async fn odd_calls(
         }
     }
     let mut calls: BTreeMap<CallId, Standing> = BTreeMap::new();
-    for entry in database.entries_of_traces(traces).await? {
+    for entry in database.entries_of_traces(traces, 0..=i64::MAX).await? {
         calls.entry(entry.call).or_default().add(Arc::new(entry));
     }
     let mut odd = BTreeMap::new();
