@@ -28,6 +28,8 @@ pub struct Plan {
     pub prices: Option<PriceBook>,
     /// What is worked out when a month is closed.
     pub monthly: Monthly,
+    /// Whether each line of an invoice is rounded to the currency's smallest coin.
+    pub whole_coins: bool,
 }
 
 /// What depends on a month's total.
@@ -77,6 +79,19 @@ pub struct Assignment {
     pub to: Option<BillingPeriod>,
 }
 
+/// An environment whose usage is counted and costs the tenant nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exemption {
+    /// Whose; `None` for every tenant.
+    pub tenant: Option<String>,
+    /// The deployment environment, as calls state it.
+    pub environment: String,
+    /// The first month.
+    pub from: Option<BillingPeriod>,
+    /// The first month no longer.
+    pub to: Option<BillingPeriod>,
+}
+
 /// Money that a tenant may use up, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreditGrant {
@@ -112,7 +127,30 @@ pub struct Charged {
     pub charge: Cost,
 }
 
+impl Exemption {
+    /// Whether it holds for a call of these facts.
+    pub fn holds_for(&self, facts: &Facts) -> bool {
+        let month = BillingPeriod::containing(facts.occurred_at);
+        self.environment == facts.environment
+            && self.tenant.as_ref().is_none_or(|tenant| *tenant == facts.tenant)
+            && self.from.is_none_or(|from| from <= month)
+            && self.to.is_none_or(|to| month < to)
+    }
+}
+
 impl Plan {
+    /// The plan of usage that is not invoiced: whatever it costs, nothing is charged. No file can state it, since a
+    /// markup in a file is not negative, so its id names nothing else.
+    pub fn not_invoiced() -> Self {
+        Self {
+            name: "not invoiced".into(),
+            markup_percent: -Decimal::ONE_HUNDRED,
+            prices: None,
+            monthly: Monthly::default(),
+            whole_coins: false,
+        }
+    }
+
     /// Whether it charges what the provider does.
     pub fn is_pass_through(&self) -> bool {
         self.markup_percent.is_zero() && self.prices.is_none()

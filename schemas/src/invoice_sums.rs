@@ -29,6 +29,8 @@ pub struct UnitSum {
     pub price_id: String,
     /// The plan; empty where the cost is passed through.
     pub plan_id: String,
+    /// The environment, where the plan is that of usage that is not invoiced; else empty.
+    pub environment: String,
     /// Days since the epoch of the first day of the month the usage is of.
     pub service_month: u16,
     /// Whether it is a change of what an earlier month was closed with.
@@ -119,20 +121,35 @@ pub struct TenantSum {
 const SERVED: &str = "toStartOfMonth(occurred_at) AS service_month, \
                       toBool(entry_type = 'correction' AND service_month < period) AS corrects";
 
+/// Whether an entry changes what an earlier month was closed with.
+const EARLIER: &str = "entry_type = 'correction' AND toStartOfMonth(occurred_at) < period";
+
+/// An id, for a statement: nothing in it can end a text.
+fn hex_only(id: &str) -> String {
+    id.chars().filter(char::is_ascii_hexdigit).collect()
+}
+
 impl Database {
     /// Units by tenant, feature, provider, model, price and the month they are of; sorted; nothing that nets to zero.
-    pub async fn unit_sums(&self, period: BillingPeriod) -> Result<Vec<UnitSum>, DatabaseError> {
+    /// `not_invoiced` is the plan of usage that is not.
+    pub async fn unit_sums(
+        &self,
+        period: BillingPeriod,
+        not_invoiced: &str,
+    ) -> Result<Vec<UnitSum>, DatabaseError> {
         let sql = format!(
-            "SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, service_month, corrects, \
+            "SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, environment, service_month, corrects, \
                toString(unit) AS unit, \
                sum(amount_of) AS quantity, sum(cost_of) AS cost, sum(charge_of) AS charge, sum(counted) AS calls \
              FROM (SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, {SERVED}, \
+                     if(plan_id = '{}', e.environment, '') AS environment, \
                      arrayJoin(mapKeys(usage)) AS unit, usage[unit] AS amount_of, unit_costs[unit] AS cost_of, \
                      if(plan_id = '', unit_costs[unit], unit_charges[unit]) AS charge_of, e.calls AS counted \
                    FROM ledger_entries AS e FINAL WHERE period = toDate('{}')) \
-             GROUP BY tenant, feature, provider, model, state, currency, price_id, plan_id, service_month, corrects, unit \
+             GROUP BY tenant, feature, provider, model, state, currency, price_id, plan_id, environment, service_month, corrects, unit \
              HAVING quantity != 0 OR cost != 0 OR charge != 0 \
-             ORDER BY tenant, feature, provider, model, service_month, corrects, unit, price_id, plan_id, state, currency",
+             ORDER BY tenant, feature, provider, model, service_month, corrects, unit, price_id, plan_id, environment, state, currency",
+            hex_only(not_invoiced),
             period.first_day()
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the units of a month"))
@@ -210,15 +227,31 @@ impl Database {
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits given"))
     }
 
-    /// What each tenant's usage of a month is charged, without adjustments.
+    /// What each tenant's usage of a month is charged, without adjustments, and without what changes earlier months.
     pub async fn usage_charges(&self, period: BillingPeriod) -> Result<Vec<TenantSum>, DatabaseError> {
         let sql = format!(
             "SELECT tenant, currency, sum(e.calls) AS calls, count() AS entries, sum(e.cost) AS cost, sum(e.charge) AS charge \
              FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND entry_type IN ('usage', 'correction') \
+               AND NOT ({EARLIER}) \
              GROUP BY tenant, currency ORDER BY tenant, currency",
             period.first_day()
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the usage of a month by tenant"))
+    }
+
+    /// What corrections of earlier months, billed in this one, come to for each tenant.
+    pub async fn correction_charges(&self, period: BillingPeriod) -> Result<Vec<TenantSum>, DatabaseError> {
+        let sql = format!(
+            "SELECT tenant, currency, sum(e.calls) AS calls, count() AS entries, sum(e.cost) AS cost, sum(e.charge) AS charge \
+             FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND {EARLIER} \
+             GROUP BY tenant, currency ORDER BY tenant, currency",
+            period.first_day()
+        );
+        self.client()
+            .query(&sql)
+            .fetch_all()
+            .await
+            .map_err(self.failed("sum the corrections of earlier months"))
     }
 
     /// What each tenant owes for a month.

@@ -94,12 +94,13 @@ async fn preview(month: BillingPeriod, context: &Context) -> anyhow::Result<Outc
         let shelf = PlanShelf::of(database).await?;
         Ok((
             database.usage_charges(month).await?,
+            database.correction_charges(month).await?,
             billing::period::due(database, &shelf, month, i64::MAX).await?,
         ))
     })
     .await?;
     let mut rows = Rows::new(["tenant", "kind", "name", "amount"]);
-    let (usage, mut due) = found;
+    let (usage, corrections, mut due) = found;
     let mut push = |tenant: &str, kind: &str, name: &str, amount: Cost| {
         rows.push([tenant.into(), kind.into(), name.into(), Cell::Money(amount)]);
     };
@@ -108,6 +109,9 @@ async fn preview(month: BillingPeriod, context: &Context) -> anyhow::Result<Outc
         for made in due.remove(&sum.tenant).unwrap_or_default() {
             push(&sum.tenant, made.kind, &made.name, made.amount);
         }
+    }
+    for sum in corrections {
+        push(&sum.tenant, "correction", "of earlier months", sum.charge);
     }
     // Commitments without any usage.
     for (tenant, made) in due {

@@ -8,6 +8,7 @@ mod money_spans;
 mod prices;
 mod months;
 mod plans;
+mod invoices;
 mod adjustments;
 mod corpus;
 mod metamorphic;

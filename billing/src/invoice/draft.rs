@@ -7,6 +7,7 @@ use domain::time::BillingPeriod;
 use schemas::rows::month_of;
 use schemas::{AdjustmentSum, Database, DatabaseError, TenantSum, UnitSum, UnmeteredSum};
 
+use super::finish;
 use super::line::{Known, Line};
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
@@ -75,22 +76,31 @@ impl Draft {
     /// The drafts of a month, by tenant. Lines that correct earlier invoices name those that were issued until `as_of`
     /// (microseconds since the epoch).
     pub async fn of(database: &Database, period: BillingPeriod, as_of: i64) -> Result<Vec<Self>, DraftError> {
-        let sums = Sums {
-            tenants: database.tenant_sums(period).await?,
-            units: database.unit_sums(period).await?,
-            unmetered: database.unmetered_sums(period).await?,
-            adjustments: database.adjustment_sums(period).await?,
+        let closed = database.closed_months().await?.into_iter().find(|row| month_of(row.period) == period);
+        let closed_by = match closed {
+            Some(row) => Some(PlanShelf::at(database, Some(&row.plans)).await?),
+            None => None,
         };
-        let mut known = Known { plans: PlanShelf::of(database).await?, ..Known::default() };
-        for row in database.prices().await? {
-            known.cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
+        let (sums, known) = gather(database, period, as_of).await?;
+        assemble(period, sums, &known, closed_by.as_ref())
+    }
+
+    /// The drafts of a month that is being closed, before rounding and taxes, and whatever of those an earlier attempt
+    /// left in the ledger.
+    pub(crate) async fn unfinished(
+        database: &Database,
+        period: BillingPeriod,
+    ) -> Result<Vec<Self>, DraftError> {
+        let (mut sums, known) = gather(database, period, 0).await?;
+        let (finish, adjustments) = sums.adjustments.into_iter().partition(|sum| is_finish(&sum.kind));
+        sums.adjustments = adjustments;
+        let finish: Vec<AdjustmentSum> = finish;
+        for sum in &mut sums.tenants {
+            let of_tenant =
+                |made: &&AdjustmentSum| made.tenant == sum.tenant && made.currency == sum.currency;
+            sum.charge -= finish.iter().filter(of_tenant).map(|made| made.charge).sum();
         }
-        for month in sums.corrected_months() {
-            for row in database.invoices_of(month).await?.into_iter().filter(|row| row.issued_at <= as_of) {
-                known.issued.entry((row.tenant, month)).or_default().push(row.invoice_number);
-            }
-        }
-        assemble(period, sums, &known)
+        assemble(period, sums, &known, None)
     }
 
     /// What it is once it is issued: what comes to less than nothing is a credit note.
@@ -145,7 +155,38 @@ impl Sums {
     }
 }
 
-fn assemble(period: BillingPeriod, sums: Sums, known: &Known) -> Result<Vec<Draft>, DraftError> {
+/// Whether an entry of this kind is what [`finish`] led to.
+fn is_finish(kind: &str) -> bool {
+    [finish::ROUNDING, finish::TAX].contains(&kind)
+}
+
+/// What a month's drafts are made of.
+async fn gather(database: &Database, period: BillingPeriod, as_of: i64) -> Result<(Sums, Known), DraftError> {
+    let mut known = Known { plans: PlanShelf::of(database).await?, ..Known::default() };
+    let sums = Sums {
+        tenants: database.tenant_sums(period).await?,
+        units: database.unit_sums(period, &known.plans.not_invoiced).await?,
+        unmetered: database.unmetered_sums(period).await?,
+        adjustments: database.adjustment_sums(period).await?,
+    };
+    for row in database.prices().await? {
+        known.cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
+    }
+    for month in sums.corrected_months() {
+        for row in database.invoices_of(month).await?.into_iter().filter(|row| row.issued_at <= as_of) {
+            known.issued.entry((row.tenant, month)).or_default().push(row.invoice_number);
+        }
+    }
+    Ok((sums, known))
+}
+
+/// `closed_by` are the plans of a closed month, by which its lines are rounded.
+fn assemble(
+    period: BillingPeriod,
+    sums: Sums,
+    known: &Known,
+    closed_by: Option<&PlanShelf>,
+) -> Result<Vec<Draft>, DraftError> {
     let Sums { tenants, units, unmetered, adjustments } = sums;
     let mut lines: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
     for sum in units {
@@ -156,33 +197,29 @@ fn assemble(period: BillingPeriod, sums: Sums, known: &Known) -> Result<Vec<Draf
         let key = (sum.tenant.clone(), sum.currency.clone());
         lines.entry(key).or_default().push(Line::of_unmetered(sum, period, known));
     }
-    for sum in adjustments {
+    // What rounding came to is in the lines.
+    for sum in adjustments.into_iter().filter(|sum| sum.kind != finish::ROUNDING) {
         let key = (sum.tenant.clone(), sum.currency.clone());
         lines.entry(key).or_default().push(Line::of_adjustment(sum, period));
     }
     let mut drafts = Vec::with_capacity(tenants.len());
     for sum in tenants {
         let mut lines = lines.remove(&(sum.tenant.clone(), sum.currency.clone())).unwrap_or_default();
-        lines.sort_by_cached_key(Line::order);
-        let amount: Cost = lines.iter().map(|line| line.amount).sum();
-        if amount != sum.charge {
-            return Err(DraftError::DoesNotBalance {
-                tenant: sum.tenant,
-                lines: amount,
-                entries: sum.charge,
-            });
-        }
         if sum.calls == 0 && lines.is_empty() {
             continue;
         }
-        drafts.push(Draft {
-            tenant: sum.tenant,
-            period,
-            currency: sum.currency,
-            lines,
-            amount,
-            calls: sum.calls,
-        });
+        lines.sort_by_cached_key(Line::order);
+        let (tenant, currency, calls) = (sum.tenant, sum.currency, sum.calls);
+        let mut draft = Draft { tenant, period, currency, lines, amount: Cost::ZERO, calls };
+        if let Some(coins) = closed_by.and_then(|plans| finish::whole_coins(plans, &draft)) {
+            finish::round(&mut draft.lines, coins);
+        }
+        draft.amount = draft.lines.iter().map(|line| line.amount).sum();
+        if draft.amount != sum.charge {
+            let (tenant, lines) = (draft.tenant, draft.amount);
+            return Err(DraftError::DoesNotBalance { tenant, lines, entries: sum.charge });
+        }
+        drafts.push(draft);
     }
     Ok(drafts)
 }
@@ -207,6 +244,7 @@ mod tests {
             currency: "USD".into(),
             price_id: String::new(),
             plan_id: String::new(),
+            environment: String::new(),
             service_month: month_number(period()),
             corrects: false,
             unit: unit.into(),
@@ -237,7 +275,7 @@ mod tests {
                 units: vec![sum("input_tokens", 5, "0.5")],
                 ..Sums::default()
             };
-            assemble(period(), sums, &Known::default())
+            assemble(period(), sums, &Known::default(), None)
         };
         assert_eq!(make("0.5").unwrap()[0].amount, Cost::parse("0.5").unwrap());
         assert!(matches!(make("0.6"), Err(DraftError::DoesNotBalance { .. })));
@@ -256,7 +294,7 @@ mod tests {
             calls: 3,
         };
         let sums = Sums { tenants: vec![tenant("0")], unmetered: vec![unmetered], ..Sums::default() };
-        let drafts = assemble(period(), sums, &Known::default()).unwrap();
+        let drafts = assemble(period(), sums, &Known::default(), None).unwrap();
         assert_eq!((drafts[0].lines[0].unit.as_str(), drafts[0].lines[0].quantity), ("calls", 3));
     }
 
@@ -276,7 +314,7 @@ mod tests {
         let mut known = Known::default();
         known.issued.insert(("acme".into(), september), vec!["2026-09-0007".into()]);
         assert_eq!(sums.corrected_months(), BTreeSet::from([september]));
-        let draft = assemble(period(), sums, &known).unwrap().remove(0);
+        let draft = assemble(period(), sums, &known, None).unwrap().remove(0);
         let amounts: Vec<String> = draft.lines.iter().map(|line| line.amount.to_string()).collect();
         assert_eq!(amounts, ["0.500000000000", "0.100000000000", "-0.800000000000"]);
         assert!(draft.lines[1].description.starts_with("usage of 2026-09, reported after"));

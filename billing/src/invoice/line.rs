@@ -74,6 +74,9 @@ impl Line {
         let exact = explains(&sum, unit_price);
         let (corrects, mut said) =
             earlier(known, &sum.tenant, period, month_of(sum.service_month), sum.corrects);
+        if sum.plan_id == known.plans.not_invoiced && !sum.plan_id.is_empty() {
+            said.push(format!("not invoiced: environment {}", sum.environment));
+        }
         match (sum.state.as_str(), exact) {
             ("unpriced", _) => {
                 said.push("not charged yet: no price is known; posted when one arrives".into())

@@ -1,9 +1,10 @@
 //! Invoices: lines that sum over the ledger, frozen when issued, written to files.
 //!
 //! Every amount is a sum of `charge` over entries of the month, so an invoice agrees with every other figure to the last
-//! digit; [`Draft::of`] refuses to make one that does not. Amounts keep twelve decimals.
+//! digit; [`Draft::of`] refuses to make one that does not. Amounts keep twelve decimals, unless a tenant's plan wants coins.
 
 mod line;
+mod finish;
 mod draft;
 mod issue;
 mod csv;
@@ -15,5 +16,6 @@ mod sample;
 
 pub use draft::{Draft, DraftError, Kind};
 pub use files::{ExportError, ExportFile, Format, files, write};
+pub(crate) use finish::due as finish_due;
 pub use issue::{Invoice, Issue, IssueError, invoices, issue, issued};
 pub use line::Line;

@@ -11,7 +11,9 @@ use domain::plan::{Adjustment, CreditGrant, use_credits};
 use domain::time::{BillingPeriod, EventTime};
 use schemas::{Database, DatabaseError};
 
+use super::close::CloseError;
 use crate::adjust;
+use crate::invoice::{self, Draft, DraftError};
 use crate::plans::PlanShelf;
 use crate::settle::{SettleError, Settler};
 
@@ -40,8 +42,12 @@ pub async fn due(
     for row in database.credits_used(Some(month), at).await? {
         used.insert((row.tenant, row.name), -row.charge);
     }
-    // What people gave at once lowers what is left to use credits for.
+    // What people gave at once lowers what is left to use credits for, and so does what is given back for earlier
+    // months, which no minimum eats up.
     let mut given: BTreeMap<String, Cost> = BTreeMap::new();
+    for sum in database.correction_charges(month).await? {
+        *given.entry(sum.tenant).or_default() += sum.charge;
+    }
     for sum in database.credits_given(month).await? {
         *given.entry(sum.tenant).or_default() += sum.charge;
     }
@@ -66,21 +72,52 @@ pub async fn due(
     Ok(due)
 }
 
-/// Posts what is due and not posted yet; takes back what was posted and is not due any more.
-pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<(), SettleError> {
+/// Posts what a month's totals lead to, then what its invoices end with: rounding and taxes, which are of all lines.
+pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<(), CloseError> {
     let database = settler.database().clone();
+    let totals = due(&database, settler.plans(), month, i64::MAX).await?;
+    post_due(settler, month, SOURCE, totals).await?;
+    let finish = finish(&database, settler.plans(), month).await?;
+    post_due(settler, month, FINISH, finish).await?;
+    Ok(())
+}
+
+/// What the lines of a month's invoices lead to, by tenant; nothing where no plan wants coins and there are no taxes.
+pub async fn finish(database: &Database, plans: &PlanShelf, month: BillingPeriod) -> Result<Due, DraftError> {
+    let file = &plans.in_force;
+    let mut due = Due::new();
+    if file.taxes.is_empty() && !file.plans.values().any(|plan| plan.whole_coins) {
+        return Ok(due);
+    }
+    for draft in Draft::unfinished(database, month).await? {
+        let made = invoice::finish_due(&draft, plans);
+        if !made.is_empty() {
+            due.insert(draft.tenant, made);
+        }
+    }
+    Ok(due)
+}
+
+/// Posts what is due and not posted yet; takes back what was posted from the same source and is not due any more.
+async fn post_due(
+    settler: &mut Settler,
+    month: BillingPeriod,
+    source: &str,
+    due: Due,
+) -> Result<(), SettleError> {
     let mut standing: BTreeMap<CallId, (EntryType, Standing)> = BTreeMap::new();
-    let posted = database.adjustments_of(month).await?;
-    for entry in posted.into_iter().filter(|entry| entry.facts.tenant_source == SOURCE) {
+    let posted = settler.database().adjustments_of(month).await?;
+    for entry in posted.into_iter().filter(|entry| entry.facts.tenant_source == source) {
         let (_, stands) =
             standing.entry(entry.call).or_insert_with(|| (entry.entry_type, Standing::default()));
         stands.add(Arc::new(entry));
     }
     let mut entries = Vec::new();
     let mut wanted = BTreeSet::new();
-    for (tenant, adjustments) in due(&database, settler.plans(), month, i64::MAX).await? {
+    for (tenant, adjustments) in due {
         for adjustment in adjustments {
-            let (entry_type, call, facts) = facts(&tenant, month, &adjustment, &settler.config().currency);
+            let currency = &settler.config().currency;
+            let (entry_type, call, facts) = facts(&tenant, month, source, &adjustment, currency);
             let quantities = Quantities { charge: adjustment.amount, ..Quantities::default() };
             let none = Standing::default();
             let stands = standing.get(&call).map_or(&none, |(_, stands)| stands);
@@ -95,13 +132,17 @@ pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<
     settler.post_entries(entries).await
 }
 
-/// What says that an entry was worked out at close, and not posted by a person.
+/// What says that an entry was worked out at close from a month's totals, and not posted by a person.
 const SOURCE: &str = "plan";
+
+/// What says that an entry was worked out at close from the lines of an invoice.
+const FINISH: &str = "invoice";
 
 /// The facts of an adjustment: of a tenant and a month, of no call. Its ids follow from what it is.
 fn facts(
     tenant: &str,
     month: BillingPeriod,
+    source: &str,
     adjustment: &Adjustment,
     currency: &str,
 ) -> (EntryType, CallId, Facts) {
@@ -109,7 +150,7 @@ fn facts(
     hasher.part(tenant.as_bytes()).part(month.to_string().as_bytes());
     hasher.part(adjustment.kind.as_bytes()).part(adjustment.name.as_bytes());
     let call = CallId::of_adjustment(&hasher);
-    let facts = of_no_call(call, SOURCE, tenant, month, (adjustment.kind, &adjustment.name), currency);
+    let facts = of_no_call(call, source, tenant, month, (adjustment.kind, &adjustment.name), currency);
     let entry_type = if adjustment.kind == "credit" { EntryType::Credit } else { EntryType::Adjustment };
     (entry_type, call, facts)
 }

@@ -6,6 +6,7 @@ use schemas::{Database, DatabaseError};
 
 use super::adjustments;
 use super::manifest::{MadeBy, Manifest};
+use crate::invoice::DraftError;
 use crate::settle::{SettleError, Settler, nanos};
 use crate::verify::{self, Finding, VerifyError};
 
@@ -71,6 +72,9 @@ pub enum CloseError {
     /// It cannot be verified.
     #[error("the month cannot be verified")]
     Verify(#[from] VerifyError),
+    /// Its invoices cannot be drawn up.
+    #[error("the invoices of the month cannot be drawn up")]
+    Draft(#[from] DraftError),
     /// The database failed.
     #[error("the month cannot be closed")]
     Database(#[from] DatabaseError),

@@ -10,6 +10,6 @@ mod adjustments;
 mod manifest;
 
 pub(crate) use adjustments::of_no_call;
-pub use adjustments::{Due, due};
+pub use adjustments::{Due, due, finish};
 pub use close::{CloseError, CloseOptions, close};
 pub use manifest::Manifest;

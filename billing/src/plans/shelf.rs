@@ -19,6 +19,8 @@ pub struct PlanShelf {
     pub in_force: PlanFile,
     /// The newest file's hash; empty where there is none.
     pub version: String,
+    /// The id of what is not invoiced is charged by.
+    pub not_invoiced: String,
     by_id: HashMap<String, Plan>,
 }
 
@@ -71,6 +73,9 @@ impl PlanShelf {
     /// The same with the file of this version in force, as it was when a month was closed; none for no version.
     pub async fn at(database: &Database, version: Option<&str>) -> Result<Self, PlanShelfError> {
         let mut shelf = Self::default();
+        let not_invoiced = Plan::not_invoiced();
+        shelf.not_invoiced = not_invoiced.id();
+        shelf.by_id.insert(not_invoiced.id(), not_invoiced);
         for row in database.plan_sources().await? {
             let source = PlanSource { name: row.name, content: row.content };
             // What it is checked for beyond its syntax was checked when it was imported.
@@ -86,18 +91,29 @@ impl PlanShelf {
         Ok(shelf)
     }
 
+    /// With this file in force, and no other ever.
+    #[cfg(test)]
+    pub(crate) fn with(in_force: PlanFile) -> Self {
+        Self { in_force, ..Self::default() }
+    }
+
     /// The plan of a tenant in a month.
     pub fn plan_of(&self, tenant: &str, month: BillingPeriod) -> Option<&Plan> {
         let name = self.in_force.assignments.plan_of(tenant, month)?;
         self.in_force.plans.get(name)
     }
 
-    /// The plan that a call of these facts is charged by. `standing` is what it is charged by already: while the payer is
-    /// the same, that plan stays, as the price does.
+    /// The plan that a call of these facts is charged by. `standing` is what it is charged by already: while the payer and
+    /// the environment are the same, that plan stays, as the price does.
     pub fn plan_for(&self, facts: &Facts, standing: Option<&Facts>) -> Option<&Plan> {
-        match standing.filter(|standing| standing.tenant == facts.tenant) {
+        let same =
+            |standing: &&Facts| standing.tenant == facts.tenant && standing.environment == facts.environment;
+        match standing.filter(same) {
             Some(standing) if standing.plan_id.is_empty() => None,
             Some(standing) if self.by_id.contains_key(&standing.plan_id) => self.by_id.get(&standing.plan_id),
+            _ if self.in_force.exemptions.iter().any(|exemption| exemption.holds_for(facts)) => {
+                self.by_id.get(&self.not_invoiced)
+            }
             _ => self.plan_of(&facts.tenant, BillingPeriod::containing(facts.occurred_at)),
         }
     }

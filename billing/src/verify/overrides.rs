@@ -14,6 +14,7 @@ use schemas::{Database, DatabaseError};
 
 use super::{Finding, VerifyError};
 use crate::adjust;
+use crate::invoice::DraftError;
 use crate::period;
 use crate::plans::PlanShelf;
 
@@ -41,7 +42,16 @@ pub(super) async fn check_adjustments(
         *stands -= given.charge;
     }
     posted.retain(|_, amount| !amount.is_zero());
-    for (tenant, due) in period::due(database, &plans, month, closed.closed_at).await? {
+    let totals = period::due(database, &plans, month, closed.closed_at).await?;
+    let finish = match period::finish(database, &plans, month).await {
+        Ok(finish) => finish,
+        Err(DraftError::Database(error)) => return Err(error.into()),
+        Err(error) => {
+            found(error.to_string());
+            return Ok(());
+        }
+    };
+    for (tenant, due) in totals.into_iter().chain(finish) {
         for due in due {
             let key = (tenant.clone(), due.kind.to_string(), due.name.clone());
             let stands = posted.remove(&key).unwrap_or_default();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Rounding;
+
 /// A currency that invoices may be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Currency {
@@ -84,6 +86,12 @@ impl Currency {
             Self::Kwd => 3,
             _ => 2,
         }
+    }
+
+    /// How what is written on an invoice is rounded to the smallest coin: to the nearest, the exact middle away from
+    /// zero, as tax offices and spreadsheets round. The same for every currency known here.
+    pub fn rounding(self) -> Rounding {
+        Rounding::HalfAwayFromZero
     }
 
     /// Reads an ISO 4217 code in upper case.

@@ -7,16 +7,16 @@ mod parties;
 
 use std::collections::BTreeMap;
 
-use domain::invoice::{Customer, Issuer};
-use domain::plan::{Assignment, Assignments, CreditGrant, Plan};
+use domain::invoice::{Customer, Issuer, TaxRate};
+use domain::plan::{Assignment, Assignments, CreditGrant, Exemption, Plan};
 use toml::de::{DeTable, DeValue};
 
 use crate::prices::own_file::{Lines, shown};
 use crate::prices::{Fault, PriceFileError, utf8};
-use parties::{customer, issuer};
+use parties::{customer, issuer, tax};
 use plan::plan;
 use table::{Table, tables};
-use who::{assignment, credit};
+use who::{assignment, credit, exemption};
 
 /// What a plan file says.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +27,10 @@ pub struct PlanFile {
     pub assignments: Assignments,
     /// Credits given.
     pub credits: Vec<CreditGrant>,
+    /// Environments that are not invoiced.
+    pub exemptions: Vec<Exemption>,
+    /// Taxes that invoices end with.
+    pub taxes: Vec<TaxRate>,
     /// Who sends the invoices.
     pub issuer: Issuer,
     /// To whom they are addressed, by tenant.
@@ -94,8 +98,18 @@ pub fn read(bytes: &[u8], currency: Option<&str>) -> Result<PlanFile, PriceFileE
                     table.fault("this tenant is a customer already", faults);
                 }
             }),
+            ("not_invoiced", value) => tables(value, "not_invoiced", &lines, &mut faults, |table, faults| {
+                file.exemptions.extend(exemption(&table, faults));
+            }),
+            ("tax", value) => tables(value, "tax", &lines, &mut faults, |table, faults| {
+                let Some(tax) = tax(&table, faults) else { return };
+                if file.taxes.contains(&tax) {
+                    table.fault("this tax stands twice", faults);
+                }
+                file.taxes.push(tax);
+            }),
             (key, _) => fault(format!(
-                "{key} is not known here; expected currency, [issuer] and tables [[plan]], [[assign]], [[credit]], [[customer]]"
+                "{key} is not known here; expected currency, [issuer] and tables [[plan]], [[assign]], [[credit]], [[not_invoiced]], [[tax]], [[customer]]"
             )),
         }
     }

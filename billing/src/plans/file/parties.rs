@@ -1,9 +1,10 @@
-//! `[issuer]` and `[[customer]]`: whose names and addresses stand on an invoice.
+//! `[issuer]`, `[[customer]]` and `[[tax]]`: whose names and addresses stand on an invoice, and what it ends with.
 
-use domain::invoice::{Customer, Issuer};
+use domain::invoice::{Customer, Issuer, TaxRate};
+use rust_decimal::Decimal;
 use toml::de::DeValue;
 
-use super::table::{Table, name, text};
+use super::table::{Table, month, name, percentage, some_months, text, up_to_all};
 use crate::prices::Fault;
 use crate::prices::own_file::shown;
 
@@ -50,6 +51,35 @@ pub(super) fn customer(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option
         table.fault("a customer states its tenant", faults);
     }
     (faults.len() == before).then_some((tenant, customer))
+}
+
+pub(super) fn tax(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<TaxRate> {
+    let before = faults.len();
+    let mut percent = None;
+    let mut tax = TaxRate { tenant: None, name: String::new(), percent: Decimal::ZERO, from: None, to: None };
+    table.each(faults, |(key, value), _| {
+        match key {
+            "tenant" => tax.tenant = Some(name(value)?),
+            "name" => tax.name = name(value)?,
+            "percent" => percent = Some(up_to_all(percentage(value)?)?),
+            "from" => tax.from = Some(month(value)?),
+            "to" => tax.to = Some(month(value)?),
+            other => {
+                return Err(format!(
+                    "{other} is not known here; expected tenant, name, percent, from and to"
+                ));
+            }
+        }
+        Ok(())
+    });
+    let everyone = table.table.iter().any(|(key, _)| key.get_ref() == "tenant");
+    if tax.name.is_empty() || percent.is_none() || !everyone {
+        table.fault("a tax states tenant (\"*\" for every other), name and percent", faults);
+    }
+    some_months(tax.from, tax.to, table, faults);
+    tax.tenant.take_if(|tenant| tenant == "*");
+    tax.percent = percent.unwrap_or_default();
+    (faults.len() == before).then_some(tax)
 }
 
 fn address(value: &DeValue<'_>) -> Result<Vec<String>, String> {

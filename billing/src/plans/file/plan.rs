@@ -16,6 +16,7 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
         markup_percent: Decimal::ZERO,
         prices: None,
         monthly: Monthly::default(),
+        whole_coins: false,
     };
     let (mut prices, mut tiers) = (Vec::new(), Vec::new());
     table.each(faults, |(key, value), faults| {
@@ -28,6 +29,10 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
             "commitment" => monthly.commitment = amount(value)?,
             "overage_percent" => monthly.overage_percent = percentage(value)?,
             "minimum" => monthly.minimum = amount(value)?,
+            "round" => match value {
+                DeValue::String(word) if word == "coin" => plan.whole_coins = true,
+                other => return Err(format!("round must be coin, not {}", shown(other))),
+            },
             "tiers" => match value {
                 DeValue::String(word) if word == "volume" => monthly.volume = true,
                 DeValue::String(word) if word == "graduated" => monthly.volume = false,
@@ -47,7 +52,7 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
             }),
             other => {
                 return Err(format!(
-                    "{other} is not known in a plan; expected name, markup_percent, discount_percent, included, commitment, overage_percent, minimum, tiers, [[plan.tier]], [[plan.price]]"
+                    "{other} is not known in a plan; expected name, markup_percent, discount_percent, included, commitment, overage_percent, minimum, round, tiers, [[plan.tier]], [[plan.price]]"
                 ));
             }
         }

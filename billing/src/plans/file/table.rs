@@ -108,7 +108,7 @@ pub(super) fn percentage(value: &DeValue<'_>) -> Result<Decimal, String> {
 
 pub(super) fn up_to_all(percent: Decimal) -> Result<Decimal, String> {
     if percent > Decimal::ONE_HUNDRED {
-        return Err(format!("a discount of {percent} % is more than everything"));
+        return Err(format!("{percent} % is more than everything"));
     }
     Ok(percent)
 }

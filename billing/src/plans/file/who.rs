@@ -1,7 +1,7 @@
-//! `[[assign]]` and `[[credit]]`: whose plan is which, and who has money to use up.
+//! `[[assign]]`, `[[credit]]` and `[[not_invoiced]]`: whose plan is which, who has money to use up, and what costs nothing.
 
 use domain::money::Cost;
-use domain::plan::{Assignment, CreditGrant};
+use domain::plan::{Assignment, CreditGrant, Exemption};
 
 use super::table::{Table, amount, month, name, some_months};
 use crate::prices::Fault;
@@ -58,4 +58,27 @@ pub(super) fn credit(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<C
     }
     some_months(credit.from, credit.expires, table, faults);
     (faults.len() == before).then_some(credit)
+}
+
+pub(super) fn exemption(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Exemption> {
+    let before = faults.len();
+    let mut exemption = Exemption { tenant: None, environment: String::new(), from: None, to: None };
+    table.each(faults, |(key, value), _| {
+        match key {
+            "tenant" => exemption.tenant = Some(name(value)?),
+            "environment" => exemption.environment = name(value)?,
+            "from" => exemption.from = Some(month(value)?),
+            "to" => exemption.to = Some(month(value)?),
+            other => {
+                return Err(format!("{other} is not known here; expected environment, tenant, from and to"));
+            }
+        }
+        Ok(())
+    });
+    if exemption.environment.is_empty() {
+        table.fault("[[not_invoiced]] states an environment", faults);
+    }
+    some_months(exemption.from, exemption.to, table, faults);
+    exemption.tenant.take_if(|tenant| tenant == "*");
+    (faults.len() == before).then_some(exemption)
 }
