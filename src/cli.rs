@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    adjust, config, demo, explain, invoice, journal, keys, period, plans, prices, reprice, schema, serve,
-    settle, usage, verify,
+    adjust, config, dashboards, demo, explain, invoice, journal, keys, period, plans, prices, reprice,
+    schema, serve, settle, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -87,6 +87,9 @@ pub enum Command {
     /// Print the ClickHouse DDL, or apply it
     #[command(subcommand)]
     Schema(schema::Command),
+    /// Write the Grafana dashboards, their data source and alert rules as files
+    #[command(subcommand)]
+    Dashboards(dashboards::Command),
     /// Check the configuration, or print what is in force
     #[command(subcommand)]
     Config(config::Command),

@@ -9,8 +9,10 @@ mod cli;
 mod commands;
 mod config;
 mod connect;
+mod console;
 mod data_dir;
 mod failure;
+mod forwards;
 mod golden;
 mod logging;
 mod output;
@@ -78,6 +80,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Reprice(args) => commands::reprice::run(args, context).await,
         Command::Adjust(command) => commands::adjust::run(*command, context).await,
         Command::Journal(command) => commands::journal::run(command, context).await,
+        Command::Dashboards(command) => commands::dashboards::run(&command, context),
         Command::Schema(command) => commands::schema::run(command, context).await,
         Command::Config(command) => commands::config::run(&command, context),
     }

@@ -30,6 +30,7 @@ use crate::admin::{Admin, Books};
 use crate::billing_arm::BillingArm;
 use crate::config::Config;
 use crate::connect::{engine_config, owner_target, remote_target};
+use crate::console::Console;
 use crate::data_dir::DataDir;
 use crate::running_server::RunningServer;
 use crate::stage::Stage;
@@ -65,24 +66,34 @@ pub async fn serve(
     let (billing, append) =
         BillingArm::start(config, Arc::clone(&journal), &clickhouse.database, config.settle.enabled)?;
     let sampling = Stage::in_background("trace", 1)?;
-    let (trace_tap, tracing_arm) = {
+    let (trace_tap, tracing_arm, forwards, forwarding) = {
         let _here = sampling.enter();
-        let stem = trace_arm::stem(config, billing.handles().settle_status);
-        TraceArm::start(trace_arm::config(config), Some(clickhouse.database.reconnected()), stem)
+        let (forwards, forwarding) = trace_arm::forwards(config)?;
+        let stem = trace_arm::stem(config, billing.handles().settle_status, forwards.clone());
+        let database = Some(clickhouse.database.reconnected());
+        let (tap, arm) = TraceArm::start(trace_arm::config(config), database, stem);
+        (tap, arm, forwards, forwarding)
     };
     let decoder = Decoder::new(&decode_config(config));
-    let fork = Fork::new(decoder, AiTraces::new(AI_TRACES_MAX), append, trace_tap.clone(), Clock::system());
+    let ai_traces = AiTraces::new(AI_TRACES_MAX);
+    let fork =
+        Fork::passing_to(forwards.clone(), decoder, ai_traces, append, trace_tap.clone(), Clock::system());
 
     let token = uuid::Uuid::new_v4().simple().to_string();
     let books = Books {
         receive: receive.stats(),
         fork: fork.stats(),
         trace: trace_tap,
+        forwards,
         billing: billing.handles(),
         journal: Arc::downgrade(&journal),
         database: clickhouse.database.clone(),
     };
-    let admin = Admin::bind(config.admin.addr, token.clone(), books).await?;
+    let console = Console {
+        database: clickhouse.database.reconnected(),
+        currency: config.billing.currency.code().to_string(),
+    };
+    let admin = Admin::bind(config.admin.addr, token.clone(), books, console).await?;
     let note = RunningServer {
         pid: std::process::id(),
         admin: format!("http://{}", admin.addr()),
@@ -108,6 +119,7 @@ pub async fn serve(
     stop_admin.cancel();
     administering.await.context("the admin interface ended badly")?;
     tracing_arm.await.context("the trace arm ended badly")?;
+    forwarding.finish().await;
     RunningServer::remove(&data_dir)?;
     clickhouse.close().await?;
     drop(lock);

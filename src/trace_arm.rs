@@ -2,10 +2,12 @@
 //!
 //! It is lent one thing, the price of a call: `collector` knows no prices, and `billing` no spans.
 
+use anyhow::Context as _;
 use billing::estimate::Estimates;
 use billing::settle::SettleStatus;
 use collector::append::Clock;
 use collector::decode::Decoder;
+use collector::forward::{Forwards, Workers};
 use collector::trace::{self, PriceCalls, Stem, TailRules};
 use domain::Cost;
 use domain::resolve::ResolvedCall;
@@ -13,16 +15,25 @@ use tokio::sync::watch;
 
 use crate::billing_arm::rules;
 use crate::config::{ByteSize, Config};
+use crate::forwards;
 use crate::topology::decode_config;
 
 /// What the arm understands spans and money by.
-pub fn stem(config: &Config, settler: watch::Receiver<SettleStatus>) -> Stem {
+pub fn stem(config: &Config, settler: watch::Receiver<SettleStatus>, forwards: Forwards) -> Stem {
     let currency = config.billing.currency.code();
     Stem {
         decoder: Decoder::new(&decode_config(config)),
         prices: Box::new(Prices(Estimates::new(settler, currency))),
         clock: Clock::system(),
+        forwards,
     }
+}
+
+/// Starts the workers of every configured backend, on the current runtime.
+pub fn forwards(config: &Config) -> anyhow::Result<(Forwards, Workers)> {
+    let targets = config.trace.forwards.as_deref().map(forwards::read).transpose()?.unwrap_or_default();
+    Forwards::start(targets)
+        .context("the system's certificates cannot be read, which backends are trusted by")
 }
 
 /// What it keeps, and how much it may hold.

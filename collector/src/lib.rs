@@ -18,4 +18,5 @@ pub mod fork;
 pub mod append;
 pub mod seal;
 pub mod ship;
+pub mod forward;
 pub mod trace;

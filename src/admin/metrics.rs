@@ -93,6 +93,7 @@ pub const TABLE: &[Metric] = &[
     counter("trace_spans_inserted", &[], "sampled spans stored"),
     counter("trace_dropped", &["what", "reason"], "what the trace arm dropped; billing is not affected"),
     gauge("trace_queue_bytes", "bytes that wait to be sampled"),
+    counter("forward_requests", &["forward", "outcome"], "requests for a backend, by what became of them"),
     gauge("trace_held_bytes", "bytes of traces that wait for their decision"),
     counter("trace_traces_kept", &["rule"], "traces kept, by the rule that kept them; rest: by chance"),
     counter("trace_traces_left", &[], "traces not kept"),
@@ -210,6 +211,17 @@ fn read(books: &Books) -> Vec<Value> {
     }
     for (state, calls) in &settle.calls_by_state {
         values.push(("calls_posted", vec![(*state).into()], u64::try_from(*calls).unwrap_or(0)));
+    }
+    for (name, counts) in books.forwards.counts() {
+        for (outcome, count) in [
+            ("sent", counts.sent),
+            ("dropped_queue_full", counts.dropped_queue_full),
+            ("dropped_refused", counts.dropped_refused),
+            ("dropped_expired", counts.dropped_expired),
+            ("abandoned", counts.abandoned),
+        ] {
+            values.push(("forward_requests", vec![name.clone(), outcome.into()], count));
+        }
     }
     for (reason, count) in Reason::ALL.iter().zip(trace.traces_kept) {
         values.push(("trace_traces_kept", vec![reason.name().into()], count));

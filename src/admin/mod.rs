@@ -5,6 +5,7 @@
 //! | `GET /healthz` | 200 while the process serves |
 //! | `GET /readyz` | 200 when OTLP accepts and the journal is writable; what ClickHouse does is reported apart |
 //! | `GET /metrics` | Prometheus text |
+//! | `GET /console` | a page for people, on loopback alone (`console`) |
 //! | `POST /settle` | ships and settles everything acknowledged so far; needs the token in the data directory |
 //! | `POST /jobs` | work that needs the ledger to itself, as JSON (`commands::job`); needs the token |
 
@@ -21,6 +22,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use billing::settle::PassSummary;
 use collector::fork::ForkStats;
+use collector::forward::Forwards;
 use collector::receive::ReceiveStats;
 use collector::trace::TraceTapHandle;
 use journal::Journal;
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::billing_arm::BillingHandles;
 use crate::commands::job::{self, Job};
 use crate::commands::settle::drain;
+use crate::console::Console;
 
 /// How long a command may take.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(240);
@@ -45,6 +48,8 @@ pub struct Books {
     pub fork: Arc<ForkStats>,
     /// The trace arm.
     pub trace: TraceTapHandle,
+    /// The backends that OTLP is sent on to.
+    pub forwards: Forwards,
     /// The billing arm.
     pub billing: BillingHandles,
     /// The journal; gone while the server stops.
@@ -58,6 +63,7 @@ pub struct Admin {
     listener: TcpListener,
     addr: SocketAddr,
     shared: Arc<Shared>,
+    console: Option<Console>,
 }
 
 struct Shared {
@@ -67,12 +73,20 @@ struct Shared {
 
 impl Admin {
     /// Binds the address.
-    pub async fn bind(addr: SocketAddr, token: String, books: Books) -> anyhow::Result<Self> {
+    ///
+    /// The console is served on loopback alone: it shows what every tenant spends, to whoever reaches it.
+    pub async fn bind(
+        addr: SocketAddr,
+        token: String,
+        books: Books,
+        console: Console,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("cannot listen on admin.addr {addr}; choose another or free it"))?;
         let addr = listener.local_addr()?;
-        Ok(Self { listener, addr, shared: Arc::new(Shared { token, books }) })
+        let console = addr.ip().is_loopback().then_some(console);
+        Ok(Self { listener, addr, shared: Arc::new(Shared { token, books }), console })
     }
 
     /// The address as bound.
@@ -88,7 +102,8 @@ impl Admin {
             .route("/metrics", get(metrics_page))
             .route("/settle", post(settle))
             .route("/jobs", post(do_job))
-            .with_state(self.shared);
+            .with_state(self.shared)
+            .merge(self.console.map(Console::router).unwrap_or_default());
         if let Err(error) =
             axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
         {

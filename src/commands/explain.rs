@@ -1,6 +1,7 @@
 //! `explain`: each span seen for a call, what became of it and why, and how the amount was computed.
 
 use billing::explain::{self, EntryExplained, Explanation, SpanExplained, hex_span, hex_trace};
+use schemas::Database;
 use serde_json::{Value, json};
 
 use super::{Context, Outcome};
@@ -35,6 +36,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     };
     output::print(&text)?;
     Ok(Outcome::Done)
+}
+
+/// The JSON document of a story, as the command prints it, for pages.
+pub async fn document(database: &Database, id: &str) -> anyhow::Result<String> {
+    Ok(output::json(&as_json(&explain::explain(database, id).await?)))
 }
 
 /// The whole story, for people.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use billing::invoice::{self, Format, Invoice};
+use billing::invoice::{self, ExportFile, Format, Invoice, Line};
 use billing::plans::PlanShelf;
 use clap::{Subcommand, ValueEnum};
 use domain::time::BillingPeriod;
 use schemas::Database;
+use serde_json::{Value, json};
 
 use super::job::{self, Job};
 use super::{Context, Outcome};
@@ -96,6 +97,46 @@ async fn invoices(month: &Month, database: &Database) -> anyhow::Result<Vec<Invo
     let mut found = invoice::invoices(database, month.month, now_nanos() / 1000).await?;
     found.retain(|invoice| month.tenant.as_ref().is_none_or(|tenant| *tenant == invoice.draft.tenant));
     Ok(found)
+}
+
+/// A month's invoices with their lines, issued or as they stand, for pages.
+pub async fn document(database: &Database, month: BillingPeriod) -> anyhow::Result<String> {
+    let found = invoice::invoices(database, month, now_nanos() / 1000).await?;
+    let invoices: Vec<Value> = found
+        .iter()
+        .map(|Invoice { issued, draft }| {
+            let line = |line: &Line| {
+                json!({
+                    "kind": line.kind, "feature": line.feature, "provider": line.provider, "model": line.model,
+                    "unit": line.unit, "quantity": line.quantity, "unit_price": line.unit_price.normalize().to_string(),
+                    "amount": line.amount.to_string(), "calls": line.calls, "description": line.description,
+                })
+            };
+            json!({
+                "number": issued.as_ref().map(|issue| &issue.number), "tenant": draft.tenant,
+                "period": draft.period.to_string(), "currency": draft.currency, "amount": draft.amount.to_string(),
+                "calls": draft.calls, "lines": draft.lines.iter().map(line).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    Ok(output::json(&json!({ "invoices": invoices })))
+}
+
+/// The CSV file of one tenant's invoice, as the export writes it; `None` where there is none.
+pub async fn csv_of(
+    database: &Database,
+    month: BillingPeriod,
+    tenant: &str,
+) -> anyhow::Result<Option<ExportFile>> {
+    let mut found = invoice::invoices(database, month, now_nanos() / 1000).await?;
+    found.retain(|invoice| invoice.draft.tenant == tenant);
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let version = found.first().and_then(|invoice| invoice.issued.as_ref()).map(|issue| &issue.terms);
+    let terms = PlanShelf::at(database, version.map(String::as_str)).await?.in_force;
+    let files = invoice::files(Format::Csv, month, &found, &terms);
+    Ok(files.into_iter().find(|file| file.name.starts_with("invoice-")))
 }
 
 async fn preview(month: &Month, context: &Context) -> anyhow::Result<Outcome> {

@@ -19,6 +19,7 @@ pub mod job;
 pub mod journal;
 pub mod schema;
 pub mod config;
+pub mod dashboards;
 pub mod demo;
 
 use crate::config::Loaded;

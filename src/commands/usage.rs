@@ -4,6 +4,7 @@ use anyhow::bail;
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use clap::ArgGroup;
 use domain::time::BillingPeriod;
+use schemas::Database;
 use schemas::reports::{Dimension, UsageQuery, UsageRow, Window};
 use serde::Serialize;
 
@@ -93,6 +94,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The JSON document of a report, as the command prints it, for pages.
+pub async fn document(database: &Database, query: &UsageQuery, currency: &str) -> anyhow::Result<String> {
+    Ok(Report::of(query, &database.usage(query).await?, currency)?.text(Format::Json))
+}
+
 impl Report {
     /// `currency` is that of a report in which nothing costs anything.
     fn of(query: &UsageQuery, found: &[UsageRow], currency: &str) -> anyhow::Result<Self> {
@@ -164,13 +170,14 @@ fn figures(row: &UsageRow, currency: &str) -> [Cell; FIGURES.len()] {
     ]
 }
 
-fn dimension(name: &str) -> Result<Dimension, String> {
+/// A dimension by its name.
+pub fn dimension(name: &str) -> Result<Dimension, String> {
     Dimension::named(name.trim())
         .ok_or_else(|| format!("expected some of {}", Dimension::ALL.map(Dimension::name).join(", ")))
 }
 
 /// A time of RFC 3339, or a day for its midnight UTC.
-pub(super) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+pub fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_time(NaiveTime::MIN).and_utc());
     }

@@ -155,6 +155,8 @@ settings! {
         hold: ByteSize = "64MiB";
         /// Whether kept spans keep prompts and completions.
         keep_content: bool = "false";
+        /// A file of backends that kept spans are sent on to, and metrics and logs with them; see `docs/forwarding.md`.
+        forwards: Option<PathBuf>;
         /// What requests that wait to be sampled may hold together; one beyond it is dropped from the trace arm, and
         /// counted.
         queue: ByteSize = "32MiB";

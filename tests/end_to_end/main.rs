@@ -18,7 +18,9 @@ mod collectors;
 mod late;
 mod answers;
 mod exporters;
+mod console;
 mod dashboards;
+mod forwarding;
 mod sampling;
 // The seeded draws that generated traces are made with.
 #[path = "../../domain/tests/generated/random.rs"]

@@ -77,6 +77,16 @@ impl Server {
         answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// What a statement answers to the owner of the embedded ClickHouse, as text.
+    pub fn as_owner(&self, sql: &str) -> String {
+        let password = std::fs::read_to_string(self.data_dir.join("clickhouse-owner-password")).unwrap();
+        let headers = [("x-clickhouse-user", "ledgerline"), ("x-clickhouse-key", password.trim())];
+        let address = self.clickhouse.trim_start_matches("http://");
+        let answer = http(address, "POST", "/", &headers, sql.as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.body);
+        answer.body
+    }
+
     /// The metrics page.
     pub fn metrics(&self) -> String {
         let address = self.admin.trim_start_matches("http://");

@@ -29,13 +29,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::observation::KeyStamp;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use prost::Message as _;
 
 pub use stats::{ForkStats, Snapshot};
 pub use tap::{NoTrace, TraceTap};
 
 use crate::append::{Append, Clock, blocking};
 use crate::decode::{AiTraces, Decoder};
-use crate::receive::{Accepted, Encoding, Intake, Refusal};
+use crate::forward::Forwards;
+use crate::receive::{Accepted, Encoding, Intake, Refusal, Signal};
 use refuse::{partial_success, refusal};
 use understand::{Understood, understand};
 
@@ -55,14 +59,27 @@ struct Parts<T> {
     append: Append,
     trace: T,
     clock: Clock,
+    forwards: Forwards,
     stats: Arc<ForkStats>,
 }
 
 impl<T: TraceTap> Fork<T> {
     /// Puts the stem's end together.
     pub fn new(decoder: Decoder, ai_traces: AiTraces, append: Append, trace: T, clock: Clock) -> Self {
+        Self::passing_to(Forwards::default(), decoder, ai_traces, append, trace, clock)
+    }
+
+    /// The same, with backends that metrics and logs are passed on to.
+    pub fn passing_to(
+        forwards: Forwards,
+        decoder: Decoder,
+        ai_traces: AiTraces,
+        append: Append,
+        trace: T,
+        clock: Clock,
+    ) -> Self {
         let stats = Arc::default();
-        Self { parts: Arc::new(Parts { decoder, ai_traces, append, trace, clock, stats }) }
+        Self { parts: Arc::new(Parts { decoder, ai_traces, append, trace, clock, forwards, stats }) }
     }
 
     /// The counters, for the metrics page.
@@ -107,4 +124,31 @@ impl<T: TraceTap> Intake for Fork<T> {
         }
         taken
     }
+
+    fn passes(&self, signal: Signal) -> bool {
+        self.parts.forwards.wants(signal)
+    }
+
+    fn pass(&self, signal: Signal, body: Bytes, encoding: Encoding) -> Result<(), Refusal> {
+        let request = match encoding {
+            Encoding::Protobuf => body,
+            Encoding::Json => from_json(signal, &body)?,
+        };
+        self.parts.forwards.offer(signal, &request);
+        Ok(())
+    }
+}
+
+/// An export request of metrics or logs in JSON as the protobuf bytes it stands for: backends are sent one form.
+fn from_json(signal: Signal, body: &[u8]) -> Result<Bytes, Refusal> {
+    let malformed = |error: serde_json::Error| {
+        Refusal::Malformed(format!("malformed OTLP/JSON at line {} column {}", error.line(), error.column()))
+    };
+    let bytes = match signal {
+        Signal::Metrics => {
+            serde_json::from_slice::<ExportMetricsServiceRequest>(body).map_err(malformed)?.encode_to_vec()
+        }
+        _ => serde_json::from_slice::<ExportLogsServiceRequest>(body).map_err(malformed)?.encode_to_vec(),
+    };
+    Ok(bytes.into())
 }

@@ -20,6 +20,7 @@ mod value;
 mod span;
 mod request;
 pub mod json;
+pub mod rewrite;
 
 pub use request::{ExportRequest, RawSpan, ResourceSpans, ResourceView, ScopeSpans, ScopeView};
 pub use span::{EventView, LinkView, SpanFault, SpanKind, SpanView, StatusCode};

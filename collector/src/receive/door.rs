@@ -117,7 +117,7 @@ impl<I: Intake> Door<I> {
         };
         let bytes_max = self.limits.body_bytes_max.saturating_add(framing_bytes);
         let mut chunks = Chunks::of(body, bytes_max, &self.times, &self.stats);
-        if export.signal != Signal::Traces {
+        if export.signal != Signal::Traces && !self.intake.passes(export.signal) {
             chunks.discard().await?;
             self.announce_drop(export.signal);
             return Ok(Accepted::default());
@@ -129,6 +129,10 @@ impl<I: Intake> Door<I> {
         self.stats.add_decompressed_bytes(held.bytes.len());
         // The lease lives as long as the intake works on the bytes.
         let _lease = held.lease;
+        if export.signal != Signal::Traces {
+            self.intake.pass(export.signal, held.bytes, export.encoding)?;
+            return Ok(Accepted::default());
+        }
         self.intake.accept(held.bytes, export.encoding, key).await
     }
 
@@ -157,7 +161,7 @@ impl<I: Intake> Door<I> {
         if !self.drop_announced[signal as usize].swap(true, Relaxed) {
             tracing::info!(
                 signal = signal.label(),
-                "exports of this signal are answered with success and dropped; only traces are kept (said once)",
+                "exports of this signal are answered with success and dropped; no backend is configured that wants it (said once)",
             );
         }
     }

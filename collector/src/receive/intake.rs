@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::observation::KeyStamp;
 
 use super::refusal::Refusal;
+use super::stats::Signal;
 
 /// How an export request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,4 +39,17 @@ pub trait Intake: Clone + Send + Sync + 'static {
         encoding: Encoding,
         key: KeyStamp,
     ) -> impl Future<Output = Result<Accepted, Refusal>> + Send;
+
+    /// Whether exports of a signal other than traces are passed on. Where not, they are answered with success and dropped.
+    fn passes(&self, _signal: Signal) -> bool {
+        false
+    }
+
+    /// Passes on an export request of a signal that [`Self::passes`]. It promises nothing: it may be dropped later.
+    ///
+    /// # Errors
+    /// When the body is not what it says it is.
+    fn pass(&self, _signal: Signal, _body: Bytes, _encoding: Encoding) -> Result<(), Refusal> {
+        Ok(())
+    }
 }

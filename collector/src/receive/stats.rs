@@ -44,9 +44,9 @@ impl Protocol {
 pub enum Signal {
     /// Spans: handed to the intake.
     Traces,
-    /// Metrics: answered with success and dropped.
+    /// Metrics: passed on where a backend wants them, else answered with success and dropped.
     Metrics,
-    /// Logs: answered with success and dropped.
+    /// Logs: the same.
     Logs,
     /// The request's path names no signal.
     Unknown,

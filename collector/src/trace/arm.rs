@@ -23,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Stem;
 use super::batch::Batch;
 use super::decided::{Decided, Fate};
+use super::frame::Frame;
 use super::gather::Gathered;
 use super::hold::{HeldTrace, Hold, Source};
 use super::judge::{Judge, Moment};
@@ -33,7 +34,10 @@ use super::sample::{randomness, stated_randomness};
 use super::ship::{ShipError, Sink};
 use super::stats::{Snapshot, TraceStats, add};
 use crate::decode::AiTraces;
-use crate::otlp::{ExportRequest, RawSpan, ResourceSpans, ResourceView, ScopeSpans, ScopeView, WalkError};
+use crate::otlp::{
+    ExportRequest, RawSpan, ResourceSpans, ResourceView, ScopeSpans, ScopeView, SpanView, WalkError,
+};
+use crate::receive::Signal;
 
 /// How long the arm rests after a panic.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -52,6 +56,7 @@ pub(super) struct Arm {
     pub(super) hold: Hold,
     pub(super) decided: Decided,
     pub(super) maker: RowMaker,
+    pub(super) frame: Frame,
     pub(super) batch: Batch,
     pub(super) in_flight: Option<InFlight>,
     pub(super) sink: Sink,
@@ -182,12 +187,15 @@ impl Arm {
                     let kept = sampler.mark(randomness, span.trace_state);
                     let resource = self.maker.resource(&group.resource);
                     let mark = Mark { kept, reason, estimated_cost };
-                    let row = self.maker.row(&span, mark, &resource, &scope.scope);
+                    if self.stem.forwards.wants(Signal::Traces) {
+                        let source = source.get_or_insert_with(|| self.hold.source(group, scope));
+                        self.forward(&span, source, &mark);
+                    }
+                    let row = self.maker.row(&span, &mark, &resource, &scope.scope);
                     self.push(row).await;
                 }
                 None => {
-                    let source = source
-                        .get_or_insert_with(|| self.hold.source(group.resource.bytes(), scope.scope.bytes()));
+                    let source = source.get_or_insert_with(|| self.hold.source(group, scope));
                     let randomness = stated_randomness(span.trace_state);
                     self.hold.push(span.trace_id, span.bytes(), Arc::clone(source), randomness);
                 }
@@ -243,8 +251,28 @@ impl Arm {
             let Some((_, resource)) = &shared else { continue };
             let kept = sampler.mark(randomness, span.trace_state);
             let estimated_cost = portrait.costs.get(&span.span_id).copied();
-            let row = self.maker.row(&span, Mark { kept, reason, estimated_cost }, resource, &scope);
+            let mark = Mark { kept, reason, estimated_cost };
+            let row = self.maker.row(&span, &mark, resource, &scope);
+            if self.stem.forwards.wants(Signal::Traces) {
+                self.forward(&span, &held.source, &mark);
+            }
             self.push(row).await;
+        }
+    }
+
+    /// Adds a kept span to what the backends are sent. What of it does not hold together they would refuse.
+    fn forward(&mut self, span: &SpanView<'_>, source: &Source, mark: &Mark<'_>) {
+        if let Err(error) = self.frame.push(span, source, mark) {
+            tracing::debug!(%error, "a kept span is not forwarded");
+        }
+        if self.frame.is_full() {
+            self.send_frame();
+        }
+    }
+
+    fn send_frame(&mut self) {
+        if let Some(request) = self.frame.take() {
+            self.stem.forwards.offer(Signal::Traces, &request);
         }
     }
 
@@ -271,6 +299,7 @@ impl Arm {
 
     fn send(&mut self) {
         debug_assert!(self.in_flight.is_none(), "one insert at a time");
+        self.send_frame();
         let rows = self.batch.take();
         if !rows.is_empty() {
             let (count, insert) = (rows.len(), self.sink.clone().insert(rows));

@@ -12,6 +12,8 @@ use std::time::Duration;
 use domain::{Evidence, TraceId};
 use tokio::time::Instant;
 
+use crate::otlp::{ResourceSpans, ScopeSpans};
+
 /// What a held span takes besides its bytes: its place, the allocator's share.
 const SPAN_OVERHEAD: usize = 80;
 /// What a held trace takes besides spans and evidence: its places in the map and in the queue.
@@ -24,6 +26,9 @@ pub(super) struct Source {
     pub(super) resource: Box<[u8]>,
     /// A protobuf `InstrumentationScope`.
     pub(super) scope: Box<[u8]>,
+    /// The URLs of the schemas of both, empty where not stated.
+    pub(super) resource_schema: Box<str>,
+    pub(super) scope_schema: Box<str>,
     bytes: usize,
     held: Arc<AtomicUsize>,
 }
@@ -78,12 +83,19 @@ impl Hold {
     }
 
     /// Copies what spans of one scope share.
-    pub(super) fn source(&self, resource: &[u8], scope: &[u8]) -> Arc<Source> {
-        let bytes = resource.len() + scope.len() + size_of::<Source>();
+    pub(super) fn source(&self, group: &ResourceSpans<'_>, scope: &ScopeSpans<'_>) -> Arc<Source> {
+        self.source_of(group.resource.bytes(), scope.scope.bytes(), [group.schema_url, scope.schema_url])
+    }
+
+    fn source_of(&self, resource: &[u8], scope: &[u8], schemas: [&str; 2]) -> Arc<Source> {
+        let texts = schemas.map(str::len).into_iter().sum::<usize>();
+        let bytes = resource.len() + scope.len() + texts + size_of::<Source>();
         self.held.fetch_add(bytes, Relaxed);
         Arc::new(Source {
             resource: resource.into(),
             scope: scope.into(),
+            resource_schema: schemas[0].into(),
+            scope_schema: schemas[1].into(),
             bytes,
             held: Arc::clone(&self.held),
         })
@@ -155,7 +167,7 @@ mod tests {
     }
 
     fn push(hold: &mut Hold, index: u8, bytes: usize) {
-        let source = hold.source(b"resource", b"scope");
+        let source = hold.source_of(b"resource", b"scope", ["", ""]);
         hold.push(trace(index), &vec![0; bytes], source, None);
     }
 
@@ -196,7 +208,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_spans_share_is_counted_once() {
         let mut hold = hold(usize::MAX);
-        let source = hold.source(&[0; 10_000], b"");
+        let source = hold.source_of(&[0; 10_000], b"", ["", ""]);
         (0..100).for_each(|index| hold.push(trace(index), b"span", Arc::clone(&source), None));
         drop(source);
         let held = hold.held.load(Relaxed);

@@ -16,6 +16,7 @@
 //! | `decided.rs` | what late spans follow |
 //! | `row.rs`, `text.rs` | a span as the exporter writes it |
 //! | `content.rs` | which attributes are prompts and answers, and not stored |
+//! | `frame.rs` | the same as an export request, for the backends of [`crate::forward`] |
 //! | `batch.rs`, `ship.rs` | spans inserted together, with a time limit and a few attempts |
 //! | `arm.rs` | the task that does all this |
 //!
@@ -43,6 +44,7 @@ mod trace_state;
 mod row;
 mod text;
 mod content;
+mod frame;
 mod batch;
 mod ship;
 mod arm;
@@ -61,9 +63,11 @@ pub use stats::{Snapshot, TraceStats};
 
 use crate::append::Clock;
 use crate::decode::{AiTraces, Decoder};
+use crate::forward::Forwards;
 use arm::Arm;
 use batch::{Batch, Limits};
 use decided::Decided;
+use frame::Frame;
 use hold::Hold;
 use judge::Judge;
 use row::RowMaker;
@@ -81,6 +85,8 @@ pub struct Stem {
     pub prices: Box<dyn PriceCalls>,
     /// Tells the time.
     pub clock: Clock,
+    /// The backends that kept spans are sent on to.
+    pub forwards: Forwards,
 }
 
 /// Starts trace arms.
@@ -124,6 +130,7 @@ impl TraceArm {
             judge: Judge::new(config.rules, config.sample_ratio, config.tenant_rate_max),
             hold: Hold::new(config.wait, config.hold_bytes_max, Arc::clone(&stats.held_bytes)),
             decided: Decided::new(Decided::CAPACITY),
+            frame: Frame::new(config.keep_content),
             maker: RowMaker { keep_content: config.keep_content },
             batch: Batch::new(limits),
             in_flight: None,

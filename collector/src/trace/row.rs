@@ -27,7 +27,7 @@ pub const RULE: &str = "ledgerline.sampling.rule";
 pub const ESTIMATED_COST: &str = "ledgerline.estimated_cost";
 
 /// Every attribute of ours.
-const OURS: [&str; 4] = [PROBABILITY, WEIGHT, RULE, ESTIMATED_COST];
+pub(super) const OURS: [&str; 4] = [PROBABILITY, WEIGHT, RULE, ESTIMATED_COST];
 
 /// What we say of a span that is kept.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ impl RowMaker {
     pub(super) fn row(
         self,
         span: &SpanView<'_>,
-        mark: Mark<'_>,
+        mark: &Mark<'_>,
         resource: &ResourceColumns,
         scope: &ScopeView<'_>,
     ) -> SpanRow {

@@ -22,6 +22,7 @@ use super::sample::Sampler;
 use super::{PriceCalls, Stem};
 use crate::append::Clock;
 use crate::decode::{DecodeConfig, Decoder};
+use crate::forward::Forwards;
 use crate::otlp::ExportRequest;
 
 /// A token costs a millionth, whoever makes it; calls that state no output have no price.
@@ -36,7 +37,12 @@ impl PriceCalls for AToken {
 }
 
 fn stem() -> Stem {
-    Stem { decoder: Decoder::new(&DecodeConfig::default()), prices: Box::new(AToken), clock: Clock::system() }
+    Stem {
+        decoder: Decoder::new(&DecodeConfig::default()),
+        prices: Box::new(AToken),
+        clock: Clock::system(),
+        forwards: Forwards::default(),
+    }
 }
 
 /// The recorded export requests of every scenario: its name, the body, and the same in OTLP/JSON.
@@ -75,7 +81,7 @@ fn rows(body: &[u8], keep_content: bool) -> Vec<SpanRow> {
             for span in scope.spans().map(|span| span.unwrap().read().unwrap()) {
                 let kept = sampler.sample(span.trace_id, span.trace_state).unwrap();
                 let mark = Mark { kept, reason: Reason::Rest, estimated_cost: None };
-                rows.push(maker.row(&span, mark, &resource, &scope.scope));
+                rows.push(maker.row(&span, &mark, &resource, &scope.scope));
             }
         }
     }
