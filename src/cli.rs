@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    adjust, config, dashboards, demo, explain, invoice, journal, keys, period, plans, prices, reprice,
-    schema, serve, settle, usage, verify,
+    adjust, config, dashboards, demo, explain, invoice, journal, keys, period, plans, prices, reconcile,
+    reprice, schema, serve, settle, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -81,6 +81,8 @@ pub enum Command {
     /// Correct what stands: give credits, take calls back, move calls to other tenants or features
     #[command(subcommand)]
     Adjust(Box<adjust::Command>),
+    /// Compare the ledger with what a provider says it counted or charged, and name what differs
+    Reconcile(reconcile::Args),
     /// Look into the journal, check it, ship again what ClickHouse lost
     #[command(subcommand)]
     Journal(journal::Command),

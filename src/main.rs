@@ -78,6 +78,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Prices(command) => commands::prices::run(command, context).await,
         Command::Plans(command) => commands::plans::run(command, context).await,
         Command::Reprice(args) => commands::reprice::run(args, context).await,
+        Command::Reconcile(args) => commands::reconcile::run(args, context).await,
         Command::Adjust(command) => commands::adjust::run(*command, context).await,
         Command::Journal(command) => commands::journal::run(command, context).await,
         Command::Dashboards(command) => commands::dashboards::run(&command, context),

@@ -16,3 +16,4 @@ pub mod adjust;
 pub mod invoice;
 pub mod explain;
 pub mod verify;
+pub mod reconcile;

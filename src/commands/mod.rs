@@ -15,6 +15,7 @@ pub mod prices;
 pub mod plans;
 pub mod reprice;
 pub mod adjust;
+pub mod reconcile;
 pub mod job;
 pub mod journal;
 pub mod schema;

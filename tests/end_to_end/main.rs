@@ -10,6 +10,7 @@ mod months;
 mod plans;
 mod invoices;
 mod adjustments;
+mod reconcile;
 mod corpus;
 mod metamorphic;
 mod crash;

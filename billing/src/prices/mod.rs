@@ -38,6 +38,7 @@ pub use check::{Finding, check, compare};
 pub use fault::{Fault, PriceFileError};
 pub(crate) use fault::{chain, utf8};
 pub use genai::read;
+pub(crate) use number::{as_text, digits, keep_digits};
 pub use quote::{Quote, quotes};
 pub use row::{PriceRow, PriceRowError};
 pub use shelf::{Import, Shelf, ShelfError, import};

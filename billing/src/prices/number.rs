@@ -17,7 +17,7 @@ const UNIT_PRICE_DECIMALS: u32 = 18;
 const MARK: char = '\u{1}';
 
 /// The same JSON with every number as a marked text of its digits.
-pub(super) fn keep_digits(json: &[u8]) -> Vec<u8> {
+pub(crate) fn keep_digits(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() + json.len() / 8);
     let mut rest = json;
     let (mut in_text, mut escaped) = (false, false);
@@ -41,12 +41,12 @@ pub(super) fn keep_digits(json: &[u8]) -> Vec<u8> {
 }
 
 /// The digits of what was a number in the file.
-pub(super) fn digits(value: &Value) -> Option<&str> {
+pub(crate) fn digits(value: &Value) -> Option<&str> {
     value.as_str()?.strip_prefix(MARK)
 }
 
 /// What was a text in the file.
-pub(super) fn as_text(value: &Value) -> Option<&str> {
+pub(crate) fn as_text(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.starts_with(MARK))
 }
 
