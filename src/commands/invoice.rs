@@ -62,6 +62,8 @@ pub enum As {
     Json,
     /// One CSV of all lines in the columns of FOCUS 1.2
     Focus,
+    /// One page a tenant, to be sent and printed
+    Html,
 }
 
 impl As {
@@ -70,6 +72,7 @@ impl As {
             Self::Csv => Format::Csv,
             Self::Json => Format::Json,
             Self::Focus => Format::Focus,
+            Self::Html => Format::Html,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use domain::time::BillingPeriod;
 
 use super::issue::Invoice;
-use super::{csv, focus, json};
+use super::{csv, focus, html, json};
 use crate::plans::PlanFile;
 
 /// A format of files.
@@ -19,6 +19,8 @@ pub enum Format {
     Json,
     /// One table of all lines in the columns of FOCUS 1.2.
     Focus,
+    /// One page a tenant, to be sent and printed.
+    Html,
 }
 
 /// A file of an export.
@@ -57,11 +59,13 @@ pub fn files(
     let mut files = match format {
         Format::Csv => each("csv", &csv::invoice),
         Format::Json => each("json", &json::invoice),
+        Format::Html => each("html", &|invoice| html::invoice(invoice, terms)),
         Format::Focus => Vec::new(),
     };
     match format {
         Format::Csv => files.push(file(format!("summary-{period}.csv"), csv::summary(invoices))),
         Format::Json => files.push(file(format!("summary-{period}.json"), json::summary(period, invoices))),
+        Format::Html => {}
         Format::Focus => files.push(file(format!("focus-{period}.csv"), focus::table_of(invoices, terms))),
     }
     files

@@ -10,6 +10,7 @@ mod issue;
 mod csv;
 mod json;
 mod focus;
+mod html;
 mod files;
 #[cfg(test)]
 mod sample;
