@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use billing::settle::{SettleConfig, SettleHandle, SettleStatus, SettleTask, SettledPositions, Settler};
-use collector::append::{Append, Clock, channel};
+use collector::append::{Append, Clock, WeakAppend, channel};
+use collector::decode::Decoder;
 use collector::ship::{Host, ShipHandle, Shipper};
 use domain::identity::IdHasher;
 use domain::resolve::Rules;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::stage::Stage;
+use crate::topology::decode_config;
 
 /// How long to wait before ClickHouse is tried again.
 const DATABASE_RETRY: Duration = Duration::from_secs(1);
@@ -36,6 +38,8 @@ pub struct BillingArm {
     shipping: JoinHandle<collector::ship::Summary>,
     settling: JoinHandle<()>,
     stopping: CancellationToken,
+    decoder: Arc<Decoder>,
+    append: WeakAppend,
     _threads: [Stage; 2],
 }
 
@@ -48,6 +52,16 @@ pub struct BillingHandles {
     pub settler: watch::Receiver<Option<SettleHandle>>,
     /// What settlement says of itself.
     pub settle_status: watch::Receiver<SettleStatus>,
+    /// Reads kept spans anew.
+    pub decoder: Arc<Decoder>,
+    /// The way into the journal, while the server takes anything.
+    pub append: WeakAppend,
+}
+
+impl std::fmt::Debug for BillingHandles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BillingHandles").finish_non_exhaustive()
+    }
 }
 
 impl BillingArm {
@@ -102,8 +116,19 @@ impl BillingArm {
             tokio::join!(task.run(), lent);
         });
         let shipping = ship_stage.spawn(shipper.run());
-        let _threads = [ship_stage, settle_stage];
-        Ok((Self { journal, ship, settle_status, settler, shipping, settling, stopping, _threads }, append))
+        let arm = Self {
+            journal,
+            ship,
+            settle_status,
+            settler,
+            shipping,
+            settling,
+            stopping,
+            decoder: Arc::new(Decoder::new(&decode_config(config))),
+            append: append.downgrade(),
+            _threads: [ship_stage, settle_stage],
+        };
+        Ok((arm, append))
     }
 
     /// Handles for commands and pages.
@@ -112,6 +137,8 @@ impl BillingArm {
             ship: self.ship.clone(),
             settler: self.settler.clone(),
             settle_status: self.settle_status.clone(),
+            decoder: Arc::clone(&self.decoder),
+            append: self.append.clone(),
         }
     }
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     adjust, config, dashboards, demo, explain, invoice, journal, keys, period, plans, prices, reconcile,
-    reprice, schema, serve, settle, usage, verify,
+    redecode, reprice, schema, serve, settle, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -86,6 +86,8 @@ pub enum Command {
     /// Look into the journal, check it, ship again what ClickHouse lost
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Read kept spans anew, by what this version understands, and correct what was billed by the old readings
+    Redecode(redecode::Args),
     /// Print the ClickHouse DDL, or apply it
     #[command(subcommand)]
     Schema(schema::Command),

@@ -15,6 +15,7 @@ mod ledger_book;
 mod duplicate_search;
 mod price_shelf;
 mod repricing;
+mod rereading;
 mod override_book;
 mod provider_hours;
 mod invoice_sums;
@@ -31,3 +32,4 @@ pub use invoice_sums::{AdjustmentSum, CreditUse, TenantSum, UnitSum, UnmeteredSu
 pub use override_book::{CallFilter, CallName};
 pub use provider_hours::ProviderHour;
 pub use repricing::{RepriceFilter, UnpricedModel};
+pub use rereading::{AttributesRow, KeptFilter, KeptRow, SetAsideRow};

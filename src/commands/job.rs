@@ -1,4 +1,4 @@
-//! Work that needs the ledger to itself: closing, issuing, repricing, adjusting. Done by the one settler there is, between passes.
+//! Work that needs the ledger to itself: closing, issuing, repricing, reading anew, adjusting. Done by the one settler there is, between passes.
 //!
 //! A job travels as JSON to the server that runs on the data directory, and is done by the very same code where none runs
 //! and this process opens the directory itself.
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::Context;
+use super::redecode::{SpanChoice, Wanted};
 use super::settle::{settler, with_settler};
 use crate::admin_client::AdminClient;
 use crate::billing_arm::{BillingHandles, now_nanos};
@@ -57,6 +58,17 @@ pub enum Job {
         /// Post it; else only say what would change.
         apply: bool,
     },
+    /// Read kept spans anew.
+    Redecode {
+        /// Received then or later, nanoseconds since the epoch.
+        from: Option<i64>,
+        /// Received before.
+        to: Option<i64>,
+        /// Which.
+        kind: SpanChoice,
+        /// Append the readings and settle them; else only say what would change.
+        apply: bool,
+    },
     /// Carry out a correction that a person ordered.
     Adjust {
         /// What.
@@ -86,13 +98,18 @@ pub async fn perform(handles: &BillingHandles, job: Job, deadline: Instant) -> a
     let settler = settler(handles, deadline).await?;
     let (reply, answer) = oneshot::channel();
     let collector = handles.ship.status().collector_id;
-    settler.exclusive(Box::new(Posted { job, collector, reply })).await?;
+    settler.exclusive(Box::new(Posted { job, collector, handles: handles.clone(), deadline, reply })).await?;
     timeout_at(deadline, answer).await.context("the work takes longer than the time given")??
 }
 
 impl Job {
     /// `own_collector` is the one whose journal was just shipped.
-    async fn done_by(self, settler: &mut Settler, own_collector: [u8; 16]) -> anyhow::Result<Value> {
+    async fn done_by(
+        self,
+        settler: &mut Settler,
+        own_collector: [u8; 16],
+        (handles, deadline): (&BillingHandles, Instant),
+    ) -> anyhow::Result<Value> {
         match self {
             Self::Close { month, without_grace } => {
                 let options = CloseOptions { without_grace, own_collector };
@@ -113,6 +130,10 @@ impl Job {
                     reprice(settler, &Scope { priced, month, tenant, provider, model }, apply).await?;
                 Ok(super::reprice::answer(&repricing))
             }
+            Self::Redecode { from, to, kind, apply } => {
+                let wanted = Wanted { from, to, kind, apply };
+                super::redecode::redecode(settler, &wanted, handles, deadline).await
+            }
             Self::Adjust { order, apply } => {
                 settler.drain().await?;
                 Ok(super::adjust::answer(&adjust::adjust(settler, &order, apply).await?))
@@ -126,6 +147,8 @@ impl Job {
 struct Posted {
     job: Job,
     collector: [u8; 16],
+    handles: BillingHandles,
+    deadline: Instant,
     reply: oneshot::Sender<anyhow::Result<Value>>,
 }
 
@@ -135,8 +158,8 @@ impl Exclusive for Posted {
         settler: &'s mut Settler,
     ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 's>> {
         Box::pin(async move {
-            let Self { job, collector, reply } = *self;
-            let done = job.done_by(settler, collector).await;
+            let Self { job, collector, handles, deadline, reply } = *self;
+            let done = job.done_by(settler, collector, (&handles, deadline)).await;
             if done.is_err() {
                 // Only the database knows what was written before it failed.
                 settler.forget();

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod prices;
 pub mod plans;
 pub mod reprice;
+pub mod redecode;
 pub mod adjust;
 pub mod reconcile;
 pub mod job;

@@ -9,6 +9,7 @@ mod prices;
 mod months;
 mod plans;
 mod invoices;
+mod redecode;
 mod adjustments;
 mod reconcile;
 mod corpus;

@@ -38,6 +38,14 @@ impl Wanted {
 impl Settler {
     /// Takes new evidence into the store, and first whatever older evidence it may be tied to.
     pub(super) async fn take(&mut self, rows: Vec<Row>) -> Result<(), SettleError> {
+        // What is read anew may be older than the window remembers, and so may everything that link keys tie to it.
+        let anew: BTreeSet<TraceKey> =
+            rows.iter().filter(|row| row.is_read_anew()).map(Row::trace_key).collect();
+        if !anew.is_empty() {
+            for key in self.load_whole(anew).await? {
+                self.store.is_whole(&key, i64::MIN);
+            }
+        }
         let mut wanted = Wanted::default();
         for row in &rows {
             let cold = self.store.cold_since(row);

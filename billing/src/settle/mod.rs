@@ -25,6 +25,7 @@ mod book;
 mod reprice;
 mod late_duplicates;
 mod overrule;
+mod reread;
 mod task;
 mod post;
 
@@ -43,6 +44,7 @@ use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::ShelfError;
 pub use gather::GatherError;
 pub use reprice::{Repriced, Repricing, Scope, reprice};
+pub use reread::{Candidates, ChangeKey, Changed, Reader, Rehearsal, Selection, Which};
 use store::Store;
 pub use store::TraceKey;
 pub(crate) use target::estimated_cost;

@@ -66,6 +66,11 @@ impl Row {
         }
     }
 
+    /// Whether its span was read before.
+    pub fn is_read_anew(&self) -> bool {
+        matches!(&self.evidence, Evidence::Observation(observation) if observation.reread > 0)
+    }
+
     /// The name of its trace in the window.
     pub fn trace_hash(&self) -> u64 {
         self.trace_hash

@@ -362,6 +362,12 @@ impl Store {
             .filter_map(|held| held.evidence.as_ref())
     }
 
+    /// The same with where each piece stands.
+    pub fn held(&self, key: &TraceKey) -> impl Iterator<Item = (Position, &Evidence)> {
+        let held = self.hot.get(key).into_iter().flat_map(|trace| &trace.evidence);
+        held.filter_map(|held| Some((held.position, held.evidence.as_ref()?)))
+    }
+
     /// What stands for the calls of any of the traces.
     pub fn standing(&self, component: &[TraceKey]) -> SmallVec<[(CallId, &Standing); 1]> {
         let mut calls: SmallVec<[CallId; 1]> = component

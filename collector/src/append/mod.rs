@@ -51,6 +51,11 @@ pub struct Append {
 }
 
 impl Append {
+    /// The same end for who must not keep the channel open.
+    pub fn downgrade(&self) -> WeakAppend {
+        WeakAppend { appender: self.appender.clone(), open: Arc::downgrade(&self._open) }
+    }
+
     /// Makes one request's records durable, and returns when all of them are.
     ///
     /// Records that fit one frame become durable together. More are spread over several frames, and a refusal of one
@@ -68,6 +73,20 @@ impl Append {
             durable.await?;
         }
         Ok(())
+    }
+}
+
+/// A way back to the writing end that does not keep the channel open.
+#[derive(Clone)]
+pub struct WeakAppend {
+    appender: Appender,
+    open: Weak<watch::Sender<u64>>,
+}
+
+impl WeakAppend {
+    /// The writing end, while anybody else has it.
+    pub fn upgrade(&self) -> Option<Append> {
+        Some(Append { appender: self.appender.clone(), _open: self.open.upgrade()? })
     }
 }
 

@@ -1,0 +1,215 @@
+//! Spans that were misread are read anew and billed rightly, once.
+//!
+//! The log of an older decoder is made here: what this one reads, made wrong in a known way, straight into the journal.
+
+use std::path::Path;
+
+use collector::append::EVIDENCE;
+use collector::decode::{AiTraces, DECODER_VERSION, DecodeConfig, Decoded, Decoder};
+use collector::otlp::json;
+use domain::observation::{Evidence, KeyStamp, Kind, Observation};
+use domain::usage::{TokenClass, Usage, UsageFault};
+use domain::{EventTime, ReceivedAt};
+use journal::{Config, Journal, Records};
+use schemas::record;
+use serde_json::Value;
+
+use crate::money_spans::{Call, OCTOBER, export};
+use crate::server::{BINARY, Server};
+
+const MINUTE: i64 = 60_000_000_000;
+
+/// What this decoder reads of a call, received so long after its end.
+fn read(call: Call<'_>, after: i64) -> Observation {
+    let end = chrono::DateTime::parse_from_rfc3339(call.at).unwrap().timestamp_nanos_opt().unwrap();
+    let received = ReceivedAt::from_nanos(EventTime::from_nanos(end).nanos() + after);
+    let body = json::to_protobuf(&export(&[call])).unwrap();
+    let mut decoded = Decoded::default();
+    Decoder::new(&DecodeConfig::default())
+        .decode(&body, &KeyStamp::default(), received, &AiTraces::default(), &mut decoded)
+        .unwrap();
+    match decoded.evidence.swap_remove(0) {
+        Evidence::Observation(observation) => *observation,
+        Evidence::Link(_) => panic!("a call leaves no link"),
+    }
+}
+
+/// Leaves observations in the journal of a data directory that no server runs on.
+fn write(data_dir: &Path, observations: impl IntoIterator<Item = Observation>) {
+    std::fs::create_dir_all(data_dir).unwrap();
+    let (journal, _) = Journal::open(&data_dir.join("journal"), Config::default()).unwrap();
+    let mut records = Records::default();
+    for observation in observations {
+        records.push(EVIDENCE, &record::encode(&Evidence::Observation(Box::new(observation))));
+    }
+    let (done, told) = std::sync::mpsc::channel();
+    journal.appender().submit(records, move |result| done.send(result).unwrap()).unwrap();
+    told.recv().unwrap().unwrap();
+    journal.close();
+}
+
+fn unrecognised(read: Observation) -> Observation {
+    Observation {
+        kind: Kind::Unrecognised,
+        operation: String::new(),
+        provider: None,
+        request_model: None,
+        response_id: None,
+        usage: Usage::default(),
+        dimensions: Default::default(),
+        decoder_version: 1,
+        ..read
+    }
+}
+
+fn rows(server: &Server, line: &str) -> Vec<Value> {
+    let text = server.succeed(&format!("{line} --format json"));
+    serde_json::from_str::<Value>(&text).unwrap().as_array().unwrap().clone()
+}
+
+/// Tenant, month, net calls, input, output and cost.
+fn ledger(server: &Server) -> Vec<String> {
+    let sql = "SELECT tenant, toString(period) AS month, sum(l.calls) AS calls, sum(l.input_tokens) AS input, \
+               sum(l.output_tokens) AS output, toString(sum(l.cost)) AS cost \
+               FROM ledgerline.ledger AS l GROUP BY tenant, period ORDER BY tenant, period";
+    let shown = |row: Value| {
+        let text = |key: &str| row[key].as_str().unwrap().to_string();
+        let count = |key: &str| row[key].as_i64().unwrap();
+        let (calls, input, output) = (count("calls"), count("input"), count("output"));
+        format!("{} {} {calls} {input}+{output} {}", text("tenant"), &text("month")[..7], text("cost"))
+    };
+    server.rows(sql).into_iter().map(shown).collect()
+}
+
+fn entries(server: &Server) -> i64 {
+    server.rows("SELECT count() AS n FROM ledgerline.ledger")[0]["n"].as_i64().unwrap()
+}
+
+fn outcomes(server: &Server) -> Vec<String> {
+    let sql = "SELECT span_id, kind, outcome FROM ledgerline.observations ORDER BY span_id";
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_string();
+    server.rows(sql).iter().map(|row| format!("{} {}", text(row, "kind"), text(row, "outcome"))).collect()
+}
+
+/// Scenario: an older decoder understood nothing of one call, took the input of another for its output, and believed that
+/// a third contradicts itself; all of it longer ago than the dedupe window.
+/// Guarantees: a dry run says per kind, tenant and month what would change and changes nothing; applied, each call is billed
+/// once, by linked entries; the books hold; run again, with a server or without, nothing changes.
+#[test]
+fn misread_spans_are_billed_rightly_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let call = |trace, tenant| Call { trace, answer: trace, tenant, ..OCTOBER };
+    let mut miscounted = read(call(2, "globex"), MINUTE);
+    miscounted.usage.set(TokenClass::Output, Some(1_000));
+    let faulty = Observation {
+        fault: Some(UsageFault::Negative { class: "output_tokens" }),
+        decoder_version: 2,
+        ..read(call(3, "initech"), MINUTE)
+    };
+    let right = read(call(4, "acme"), MINUTE);
+    write(&data_dir, [unrecognised(read(call(1, "acme"), MINUTE)), miscounted, faulty, right]);
+    let server = Server::start(&data_dir, &[]);
+    server.succeed("settle");
+    assert_eq!(
+        outcomes(&server),
+        ["unrecognised unrecognised", "call billed", "call quarantined", "call billed"]
+    );
+    let before = ["acme 2026-10 1 1000+100 0.0035", "globex 2026-10 1 1000+1000 0.0125"];
+    assert_eq!(ledger(&server), before);
+
+    // The second was read by this very version, so only asking for it reads it again.
+    let shown = |line: &str| -> Vec<String> {
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_string();
+        rows(&server, line)
+            .iter()
+            .map(|row| {
+                let change = ["kind", "read_as", "tenant", "posted_in", "cost"].map(|key| text(row, key));
+                format!("{} spans {} calls {}", change.join(" "), row["spans"], row["calls"])
+            })
+            .collect()
+    };
+    let misread = [
+        "quarantined call initech 2026-10 0.003500000000 spans 1 calls 1",
+        "unrecognised call acme 2026-10 0.003500000000 spans 1 calls 1",
+    ];
+    assert_eq!(shown("redecode"), misread);
+    assert_eq!(shown("redecode --kind unrecognised"), misread[1..]);
+    assert_eq!(shown("redecode --from 2026-10-11"), [""; 0], "none was received then");
+    let all = shown("redecode --kind all");
+    assert_eq!(all[0], "call call globex 2026-10 -0.009000000000 spans 1 calls 0");
+    assert_eq!(all[1..], misread);
+    assert_eq!((ledger(&server).as_slice(), entries(&server)), (before.map(String::from).as_slice(), 2));
+
+    let said = server.succeed("redecode --kind all --apply");
+    assert!(said.contains("3 readings appended, 3 entries posted"), "{said}");
+    let after = [
+        "acme 2026-10 2 2000+200 0.007",
+        "globex 2026-10 1 1000+100 0.0035",
+        "initech 2026-10 1 1000+100 0.0035",
+    ];
+    assert_eq!(ledger(&server), after);
+    assert_eq!(outcomes(&server), ["call billed"; 4]);
+    server.succeed("verify");
+    let read_by = "SELECT max(decoder_version) AS v, sum(reread) AS n FROM ledgerline.observations";
+    let read_by = &server.rows(read_by)[0];
+    assert_eq!((read_by["v"].as_u64(), read_by["n"].as_u64()), (Some(DECODER_VERSION.into()), Some(3)));
+
+    let posted = entries(&server);
+    for line in ["redecode --apply", "redecode --kind all --apply", "settle"] {
+        server.succeed(line);
+    }
+    assert_eq!((entries(&server), ledger(&server).as_slice()), (posted, after.map(String::from).as_slice()));
+    server.stop();
+    let idle = std::process::Command::new(BINARY)
+        .args(["redecode", "--kind", "all", "--apply", "--data-dir"])
+        .arg(&data_dir)
+        .env("LEDGERLINE_CLICKHOUSE_ADDR", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&idle.stdout).contains("nothing differs"), "{idle:?}");
+}
+
+/// Scenario: a call that came too late by the limit of then, and one that nobody understood; the month is closed; the limit
+/// is raised, and both are looked at again, on a data directory that no server runs on.
+/// Guarantees: both are billed in the open month, with the time of their own; the closed month stays as it was.
+#[test]
+fn what_was_set_aside_is_billed_in_the_open_month_once_the_limit_allows_it() {
+    const DAY: i64 = 24 * 60 * MINUTE;
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("data");
+    let call = |trace, tenant| Call { trace, answer: trace, tenant, ..OCTOBER };
+    let strange = unrecognised(read(call(2, "globex"), MINUTE));
+    write(&data_dir, [read(call(1, "acme"), 3 * DAY), strange, read(call(3, "acme"), MINUTE)]);
+    let server = Server::start_with(&data_dir, &[], &[("LEDGERLINE_BILLING_LATE_LIMIT", "1d")]);
+    server.succeed("settle");
+    assert_eq!(outcomes(&server), ["call quarantined", "unrecognised unrecognised", "call billed"]);
+    assert_eq!(ledger(&server), ["acme 2026-10 1 1000+100 0.0035"]);
+    server.succeed("period close --month 2026-10");
+    server.stop();
+
+    let redecode = |apply: &str| {
+        let output = std::process::Command::new(BINARY)
+            .args(["redecode", "--data-dir"])
+            .arg(&data_dir)
+            .args(apply.split_whitespace())
+            .env("LEDGERLINE_BILLING_LATE_LIMIT", "36500d")
+            .env("LEDGERLINE_CLICKHOUSE_ADDR", "127.0.0.1:0")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = redecode("--apply");
+    assert!(said.contains("1 readings appended, 2 entries posted"), "{said}");
+    assert!(redecode("--apply").contains("nothing differs"));
+    let server = Server::start(&data_dir, &[]);
+    let ledger = ledger(&server);
+    assert_eq!(ledger[0], "acme 2026-10 1 1000+100 0.0035");
+    assert_eq!(ledger.len(), 3, "{ledger:?}");
+    assert!(ledger[1].starts_with("acme ") && ledger[2].starts_with("globex "), "{ledger:?}");
+    assert!(ledger.iter().all(|row| row.ends_with(" 1 1000+100 0.0035")), "{ledger:?}");
+    assert_eq!(outcomes(&server), ["call billed"; 3]);
+    server.succeed("verify");
+    server.stop();
+}
