@@ -28,8 +28,25 @@ impl<'s> AdminClient<'s> {
         body: Option<&serde_json::Value>,
         timeout: Duration,
     ) -> anyhow::Result<serde_json::Value> {
+        self.send(hyper::Method::POST, path, body, timeout).await
+    }
+
+    /// Asks for something, as [`AdminClient::post`].
+    pub async fn get(&self, path: &str, timeout: Duration) -> anyhow::Result<serde_json::Value> {
+        self.send(hyper::Method::GET, path, None, timeout).await
+    }
+
+    async fn send(
+        &self,
+        method: hyper::Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+        timeout: Duration,
+    ) -> anyhow::Result<serde_json::Value> {
         let body = body.map(serde_json::Value::to_string).unwrap_or_default();
-        let request = hyper::Request::post(format!("{}{path}", self.server.admin))
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.server.admin))
             .header("authorization", format!("Bearer {}", self.server.admin_token))
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))?;

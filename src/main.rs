@@ -16,6 +16,7 @@ mod forwards;
 mod golden;
 mod logging;
 mod output;
+mod progress;
 mod running_server;
 mod stage;
 mod topology;

@@ -5,6 +5,7 @@ use std::fmt;
 use clickhouse::{Client, Compression};
 
 use crate::migrate::{self, Layout, MIGRATIONS};
+use crate::progress::Progress;
 
 /// Where the database is and as whom to speak to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +65,7 @@ pub enum DatabaseError {
 pub struct Database {
     client: Client,
     target: Target,
+    progress: Progress,
 }
 
 impl fmt::Debug for Database {
@@ -75,13 +77,13 @@ impl fmt::Debug for Database {
 impl Database {
     /// A handle; nothing is sent yet.
     pub fn new(target: Target) -> Self {
-        Self { client: Self::connect(&target), target }
+        Self { client: Self::connect(&target), target, progress: Progress::default() }
     }
 
     /// The same database over connections of its own. A connection lives on the threads that opened it: what runs on
     /// other threads, or is to be kept apart from others' traffic, takes its own.
     pub fn reconnected(&self) -> Self {
-        Self::new(self.target.clone())
+        Self { progress: self.progress.clone(), ..Self::new(self.target.clone()) }
     }
 
     fn connect(target: &Target) -> Client {
@@ -112,6 +114,11 @@ impl Database {
     /// Where it is.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// How far a long reading by this handle, or one made of it, is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The database's name.

@@ -96,6 +96,13 @@ pub struct OddCall {
     pub charge: Cost,
 }
 
+/// What adding up a slice of calls came to.
+#[derive(Debug, Row, Deserialize)]
+struct AddedUp {
+    looked_at: u64,
+    odd: u64,
+}
+
 /// Calls whose entries are added up at once.
 const CALLS_A_SLICE: u64 = 4_000_000;
 
@@ -218,6 +225,7 @@ impl Database {
         };
         let slices = self.calls_about(&of("WHERE")).await?.div_ceil(CALLS_A_SLICE).max(1);
         let (mut odd, mut looked_at) = (Vec::new(), 0);
+        let mut progress = self.progress().begin("parts of all calls added up", slices);
         for slice in 0..slices {
             let part = format!("cityHash64(call_id) % {slices} = {slice}");
             let beside = match period {
@@ -233,15 +241,19 @@ impl Database {
                  FROM ledger_entries AS e FINAL \
                  WHERE {part} AND entry_type IN ('usage', 'correction'){beside} GROUP BY call_id"
             );
-            let count =
-                self.client().query(&format!("SELECT count() FROM ({sums})")).fetch_one::<u64>().await;
-            looked_at += count.map_err(self.failed("add up calls"))?;
-            let sql = format!(
-                "SELECT ?fields FROM ({sums}) WHERE NOT (calls = 0 AND tokens = 0 AND cost = 0 AND charge = 0) \
-                 AND NOT (calls = 1 AND tokens >= 0 AND cost >= 0) ORDER BY call_id LIMIT 100"
-            );
-            let rows = self.client().query(&sql).fetch_all::<OddCall>().await;
-            odd.extend(rows.map_err(self.failed("add up calls"))?);
+            let is_odd = "NOT (calls = 0 AND tokens = 0 AND cost = 0 AND charge = 0) \
+                          AND NOT (calls = 1 AND tokens >= 0 AND cost >= 0)";
+            let sql = format!("SELECT count() AS looked_at, countIf({is_odd}) AS odd FROM ({sums})");
+            let slice: AddedUp =
+                self.client().query(&sql).fetch_one().await.map_err(self.failed("add up calls"))?;
+            looked_at += slice.looked_at;
+            // Adding up is what takes long: it is done again only where there is something to show.
+            if slice.odd > 0 {
+                let sql = format!("SELECT ?fields FROM ({sums}) WHERE {is_odd} ORDER BY call_id LIMIT 100");
+                let rows = self.client().query(&sql).fetch_all::<OddCall>().await;
+                odd.extend(rows.map_err(self.failed("add up calls"))?);
+            }
+            progress.advance();
         }
         odd.truncate(100);
         Ok((odd, looked_at))

@@ -150,6 +150,10 @@ impl Database {
         period: BillingPeriod,
         mut each: impl FnMut(Entry, i64),
     ) -> Result<(), DatabaseError> {
+        let month =
+            format!("SELECT count() FROM ledger_entries WHERE period = toDate('{}')", period.first_day());
+        let count = self.client().query(&month).fetch_one().await.map_err(self.failed("count a month"))?;
+        let mut progress = self.progress().begin("entries read", count);
         let sql = format!(
             "SELECT ?fields FROM ledger_entries FINAL WHERE period = toDate('{}') \
              ORDER BY toStartOfHour(occurred_at), tenant, call_id, entry_id",
@@ -159,6 +163,7 @@ impl Database {
         while let Some(row) = rows.next().await.map_err(self.failed("read a month"))? {
             let posted_at = row.posted_at();
             each(row.to_entry()?, posted_at);
+            progress.count();
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod provider_hours;
 mod invoice_sums;
 mod inquiries;
 mod trace_store;
+pub mod progress;
 mod literal;
 mod picos;
 

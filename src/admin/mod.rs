@@ -7,6 +7,7 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /console` | a page for people, on loopback alone (`console`) |
 //! | `POST /settle` | ships and settles everything acknowledged so far; needs the token in the data directory |
+//! | `GET /jobs` | how far the long reading of such work is; needs the token |
 //! | `POST /jobs` | work that needs the ledger to itself, as JSON (`commands::job`); needs the token |
 
 mod metrics;
@@ -101,7 +102,7 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics_page))
             .route("/settle", post(settle))
-            .route("/jobs", post(do_job))
+            .route("/jobs", post(do_job).get(job_progress))
             .with_state(self.shared)
             .merge(self.console.map(Console::router).unwrap_or_default());
         if let Err(error) =
@@ -162,6 +163,13 @@ async fn do_job(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(job)
         Ok(answer) => Json(answer).into_response(),
         Err(error) => failed(&error),
     }
+}
+
+async fn job_progress(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if !shared.allows(&headers) {
+        return denied();
+    }
+    Json(shared.books.database.progress().step()).into_response()
 }
 
 impl Shared {

@@ -22,10 +22,14 @@ use super::settle::{settler, with_settler};
 use crate::admin_client::AdminClient;
 use crate::billing_arm::{BillingHandles, now_nanos};
 use crate::data_dir::DataDir;
+use crate::progress;
 use crate::running_server::RunningServer;
 
 /// How long a job may take: a month of a hundred million entries is read several times over.
 pub const TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
+/// How long to wait for word of how far it is.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +87,12 @@ pub async fn run(job: &Job, context: &Context) -> anyhow::Result<Value> {
     let data_dir = DataDir::new(&context.loaded.config.data_dir);
     match RunningServer::find(&data_dir)? {
         Some(server) => {
-            AdminClient::new(&server).post("/jobs", Some(&serde_json::to_value(job)?), TIMEOUT).await
+            let (client, job) = (AdminClient::new(&server), serde_json::to_value(job)?);
+            let step = async || {
+                let step = client.get("/jobs", LOOK_TIMEOUT).await.ok()?;
+                serde_json::from_value(step).ok()
+            };
+            progress::shown(client.post("/jobs", Some(&job), TIMEOUT), step).await
         }
         None => {
             let job = job.clone();

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Format};
+use crate::progress;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,8 @@ pub struct Args {
 /// Runs the command; exit code 1 where something does not hold.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     let found = with_database(&context.loaded, "verify", Missing::Refuse, async |database| {
-        Ok(verify::verify(database, args.month).await?)
+        let step = async || Some(database.progress().step());
+        Ok(progress::shown(verify::verify(database, args.month), step).await?)
     })
     .await?;
     let text = if context.format == Format::Json {

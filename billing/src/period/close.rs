@@ -5,7 +5,7 @@ use schemas::rows::PeriodRow;
 use schemas::{Database, DatabaseError};
 
 use super::adjustments;
-use super::manifest::{MadeBy, Manifest};
+use super::manifest::MadeBy;
 use crate::invoice::DraftError;
 use crate::settle::{SettleError, Settler, nanos};
 use crate::verify::{self, Finding, VerifyError};
@@ -101,7 +101,7 @@ pub async fn close(
     settler.drain().await?;
     settler.settle_late_duplicates(period).await?;
     adjustments::post(settler, period).await?;
-    let verification = verify::verify_open(&database, period).await?;
+    let (verification, manifest) = verify::verify_open(&database, period).await?;
     if !verification.findings.is_empty() {
         return Err(CloseError::Unsound { period, findings: verification.findings });
     }
@@ -111,7 +111,6 @@ pub async fn close(
         config: settler.config().config_hash.clone(),
         settler: settler.id(),
     };
-    let manifest = Manifest::of(&database, period).await?;
     // By the same clock as the postings above, and after them.
     let row = manifest.row(period, settler.now() / 1000, made_by);
     // From here on nothing is posted into the month.

@@ -4,7 +4,6 @@ use domain::ledger::{Entry, MerkleTree};
 use domain::money::Cost;
 use domain::time::BillingPeriod;
 use schemas::rows::{PeriodRow, month_number};
-use schemas::{Database, DatabaseError};
 
 /// Sums and root over entries, in the order of the ledger's key.
 #[derive(Debug, Clone, Default)]
@@ -19,13 +18,6 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Of a month's entries as they stand.
-    pub async fn of(database: &Database, period: BillingPeriod) -> Result<Self, DatabaseError> {
-        let mut manifest = Self::default();
-        database.each_entry(period, |entry, _| manifest.add(&entry)).await?;
-        Ok(manifest)
-    }
-
     /// Takes the next entry.
     pub fn add(&mut self, entry: &Entry) {
         self.calls += entry.quantities.calls;

@@ -106,28 +106,30 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
     Ok(verification)
 }
 
-/// Verifies a month that is about to be closed: its entries and the calls they belong to.
+/// Verifies a month that is about to be closed: its entries and the calls they belong to. The manifest is of the entries that
+/// were verified, read once.
 pub(crate) async fn verify_open(
     database: &Database,
     month: BillingPeriod,
-) -> Result<Verification, VerifyError> {
+) -> Result<(Verification, Manifest), VerifyError> {
     let mut verification = Verification::default();
     let cards = cards(database, &mut verification).await?;
     let known = Known::of(database, cards).await?;
-    check_month(database, month, None, &known, &mut verification).await?;
+    let manifest = check_month(database, month, None, &known, &mut verification).await?;
     check_calls(database, Some(month), &mut verification).await?;
     overrides::check_overrides(database, Some(month), &mut verification.findings).await?;
-    Ok(verification)
+    Ok((verification, manifest))
 }
 
 /// Every entry of a month, one at a time; where it is closed, that they are those it was closed with, and its invoices.
+/// Returns what it could be closed with.
 async fn check_month(
     database: &Database,
     month: BillingPeriod,
     closed: Option<&PeriodRow>,
     known: &Known,
     verification: &mut Verification,
-) -> Result<(), VerifyError> {
+) -> Result<Manifest, VerifyError> {
     verification.months += 1;
     let mut manifest = Manifest::default();
     let mut late = Vec::new();
@@ -142,7 +144,7 @@ async fn check_month(
         })
         .await?;
     verification.entries += manifest.entries();
-    let Some(closed) = closed else { return Ok(()) };
+    let Some(closed) = closed else { return Ok(manifest) };
     let mut found = |what: String| {
         verification.findings.push(Finding { invariant: "I5 closed", what: format!("{month}: {what}") })
     };
@@ -154,7 +156,7 @@ async fn check_month(
     }
     overrides::check_adjustments(database, month, closed, &mut verification.findings).await?;
     check_invoices(database, month, &mut verification.findings).await?;
-    Ok(())
+    Ok(manifest)
 }
 
 async fn cards(

@@ -9,6 +9,7 @@ mod generate;
 mod send;
 mod subject;
 mod ledger;
+mod history;
 mod experiment;
 mod statistics;
 mod report;
@@ -21,7 +22,7 @@ use anyhow::Context as _;
 use chrono::Utc;
 use clap::Parser as _;
 
-use experiment::{acknowledge, end_to_end, lag};
+use experiment::{acknowledge, end_to_end, lag, ledger_size, month};
 use options::{Measure, Options};
 use report::Progress;
 
@@ -63,6 +64,15 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         let (rates, duration) = (options.rates.clone(), Duration::from_secs(options.lag_seconds));
         let plan = lag::Plan { rates, duration, seed, starts_at };
         sections.extend(lag::run(&place, &plan, &progress).await?);
+    }
+    if options.measure.contains(&Measure::LedgerSize) {
+        let (sizes, spans) = (options.entries.clone(), options.spans);
+        let plan = ledger_size::Plan { sizes, spans, seed, starts_at };
+        sections.extend(ledger_size::run(&place, &plan, &progress).await?);
+    }
+    if options.measure.contains(&Measure::Month) {
+        let plan = month::Plan { sizes: options.entries.clone(), seed };
+        sections.extend(month::run(&place, &plan, &progress).await?);
     }
     progress.end();
 

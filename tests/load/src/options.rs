@@ -32,7 +32,7 @@ pub struct Options {
     /// Rounds of all acknowledgement cells; the tables show medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Spans of each end-to-end cell
+    /// Spans of each end-to-end cell, and new ones of each size of a ledger
     #[arg(long, default_value_t = 300_000)]
     pub spans: u64,
     /// Spans a second at which lag is measured
@@ -41,6 +41,9 @@ pub struct Options {
     /// How long each rate is held
     #[arg(long, default_value_t = 20)]
     pub lag_seconds: u64,
+    /// Entries of the ledger that calls are settled into, or of the month that is closed
+    #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000, 10_000_000])]
+    pub entries: Vec<u64>,
     /// Another seed makes another load
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -62,6 +65,10 @@ pub enum Measure {
     EndToEnd,
     /// How far settlement is behind at fixed rates
     Lag,
+    /// Whether settling costs more in a larger ledger
+    LedgerSize,
+    /// To close, invoice and verify a month
+    Month,
 }
 
 impl Options {

@@ -116,7 +116,7 @@ async fn measure(place: &Place, plan: &Plan, rate: u64) -> anyhow::Result<Run> {
 }
 
 /// Looks again and again until sending is done.
-async fn look_while(
+pub(super) async fn look_while(
     sending: impl Future<Output = anyhow::Result<Sent>>,
     look: impl AsyncFn() -> anyhow::Result<Duration>,
 ) -> anyhow::Result<(Sent, Vec<Duration>)> {

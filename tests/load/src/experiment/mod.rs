@@ -4,3 +4,5 @@ mod arrival;
 pub mod acknowledge;
 pub mod end_to_end;
 pub mod lag;
+pub mod ledger_size;
+pub mod month;

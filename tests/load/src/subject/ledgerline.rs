@@ -1,5 +1,6 @@
 //! `ledgerline serve` as processes: a collector without ClickHouse, a host of the engine alone, and a collector on it.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
@@ -42,6 +43,16 @@ impl Ledgerline {
         Self::start(place, &["--clickhouse-url", &engine.clickhouse], &user)
     }
 
+    /// A server that does everything, with the engine in it.
+    pub fn whole(place: &Place) -> anyhow::Result<Self> {
+        Self::start(place, &["--clickhouse-addr", "127.0.0.1:0"], &[])
+    }
+
+    /// Its data directory, for commands beside it.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.path().join("data")
+    }
+
     fn start(place: &Place, flags: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let data_dir = place.temporary()?;
         let mut command = Command::new(&place.ledgerline);
@@ -71,7 +82,7 @@ impl Ledgerline {
 
     /// The password of the engine's owner.
     pub fn owner_password(&self) -> anyhow::Result<String> {
-        let path = self.data_dir.path().join("data/clickhouse-owner-password");
+        let path = self.data_dir().join("clickhouse-owner-password");
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(text.trim().to_string())
