@@ -83,8 +83,14 @@ impl History {
         Ok(())
     }
 
+    /// Forgets the collectors that wrote the past. One that was heard of lately may still be posting, for all a settler knows, and
+    /// then it reads everything again.
+    pub async fn forget_collectors(&self) -> anyhow::Result<()> {
+        self.run("TRUNCATE TABLE collectors").await
+    }
+
     async fn run(&self, sql: &str) -> anyhow::Result<()> {
-        self.client.query(sql).execute().await.context("cannot write the past")
+        self.client.query(sql).execute().await.with_context(|| format!("cannot run {sql}"))
     }
 
     async fn number(&self, sql: &str) -> anyhow::Result<u64> {

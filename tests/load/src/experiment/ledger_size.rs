@@ -96,6 +96,7 @@ pub async fn run(place: &Place, plan: &Plan, progress: &Progress) -> anyhow::Res
 async fn measure(place: &Place, plan: &Plan, size: u64) -> anyhow::Result<Run> {
     let engine = past(place, plan, size).await?;
     let history = History::of(&engine)?;
+    history.forget_collectors().await?;
     let entries = history.entries().await?;
 
     let begun = Instant::now();
