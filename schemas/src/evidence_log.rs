@@ -135,6 +135,22 @@ impl Database {
         self.client().query(&sql).fetch_all().await.map_err(self.failed("read committed evidence"))
     }
 
+    /// Which of a range of one day's positions are there, in order.
+    pub async fn positions_between(
+        &self,
+        collector: [u8; 16],
+        day: u16,
+        first: u64,
+        last: u64,
+    ) -> Result<Vec<u64>, DatabaseError> {
+        let sql = format!(
+            "SELECT DISTINCT seq FROM observation_log WHERE received_day = toDate({day}) AND collector_id = {} \
+             AND seq BETWEEN {first} AND {last} ORDER BY seq",
+            unhex(collector)
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("read committed positions"))
+    }
+
     /// The evidence of the given traces that was received from a moment on (nanoseconds), whatever the collector.
     pub async fn records_of_traces(
         &self,

@@ -7,13 +7,20 @@ use serde_json::Value;
 use crate::server::{Server, http};
 use crate::spans::request;
 
-/// Runs a statement as the owner of the embedded ClickHouse.
-pub fn as_owner(server: &Server, sql: &str) {
+/// Runs a statement as the owner of the embedded ClickHouse; returns what it answers.
+pub fn as_owner(server: &Server, sql: &str) -> String {
     let password = std::fs::read_to_string(server.data_dir.join("clickhouse-owner-password")).unwrap();
     let headers = [("x-clickhouse-user", "ledgerline"), ("x-clickhouse-key", password.trim())];
     let address = server.clickhouse.trim_start_matches("http://");
     let answer = http(address, "POST", "/?database=ledgerline", &headers, sql.as_bytes()).unwrap();
     assert_eq!(answer.status, 200, "{sql}: {}", answer.body);
+    answer.body
+}
+
+/// What a question answers to the owner, who may look into everything, one JSON object a row.
+pub fn rows_as_owner(server: &Server, sql: &str) -> Vec<Value> {
+    let answer = as_owner(server, &format!("{sql} FORMAT JSONEachRow"));
+    answer.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// Calls, tokens and cost of the whole ledger, and its entries' ids.
@@ -24,7 +31,8 @@ pub fn ledger(server: &Server) -> Vec<Value> {
     )
 }
 
-fn run(dir: &Path, line: &str) -> (Option<i32>, Vec<Value>) {
+/// Runs a command on a data directory that no server uses; its exit code and rows.
+pub fn run(dir: &Path, line: &str) -> (Option<i32>, Vec<Value>) {
     let output = std::process::Command::new(crate::server::BINARY)
         .args(line.split_whitespace())
         .arg("--data-dir")
@@ -71,7 +79,9 @@ fn what_clickhouse_lost_is_shipped_again_from_the_journal_and_counts_once() {
         ),
     ] {
         let server = Server::start(dir.path(), &[]);
-        lost.iter().for_each(|sql| as_owner(&server, sql));
+        for sql in lost {
+            as_owner(&server, sql);
+        }
         server.stop();
         let (_, dry) = run(dir.path(), "journal replay --dry-run");
         let (code, rows) = run(dir.path(), "journal replay");

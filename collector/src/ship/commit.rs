@@ -1,10 +1,14 @@
 //! One batch into ClickHouse: its rows, then the row that vouches for them.
 //!
-//! Promises: a [`CommittedBatch`] exists only after both inserts succeeded. Trying again is for the caller.
+//! Promises: a [`CommittedBatch`] exists only after both inserts succeeded. Where an attempt may have gone before (one that
+//! failed, or one of a process before this), the rows are read back before they are vouched for: a database that took a
+//! part of an insert knows its token, and drops the rest when it is sent again. Trying again is for the caller.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use schemas::rows::BatchRow;
+use schemas::rows::{BatchRow, ObservationRow};
 use schemas::{Database, DatabaseError, record};
 use tokio::time::timeout;
 
@@ -50,6 +54,16 @@ pub(super) enum CommitError {
         /// For how long.
         after: Duration,
     },
+    /// It said yes, and the rows are not there.
+    #[error("clickhouse at {url} took the rows of a batch and holds {found} of {expected}")]
+    NotWhole {
+        /// Where.
+        url: String,
+        /// Rows there.
+        found: u64,
+        /// Rows sent.
+        expected: u64,
+    },
 }
 
 /// Commits batches to one database.
@@ -57,12 +71,20 @@ pub(super) struct Committer {
     pub database: Database,
     pub insert_timeout: Duration,
     pub clock: Clock,
+    /// Whether an attempt at the next batch may have gone before.
+    in_doubt: AtomicBool,
 }
 
 impl Committer {
+    /// Nothing is sent yet. What an earlier process sent is not known, so the first batch is in doubt.
+    pub fn new(database: Database, insert_timeout: Duration, clock: Clock) -> Self {
+        Self { database, insert_timeout, clock, in_doubt: AtomicBool::new(true) }
+    }
+
     /// One attempt at a whole batch.
     pub async fn commit(&self, batch: &SealedBatch) -> Result<CommittedBatch, CommitError> {
         let outcome = self.insert(batch).await;
+        self.in_doubt.store(outcome.is_err(), Ordering::Relaxed);
         if outcome.is_err() {
             // What the client remembers of the tables may be what fails: the schema may have changed since.
             let forget = self.database.client().clear_cached_metadata();
@@ -78,6 +100,9 @@ impl Committer {
             self.in_time(self.database.insert_observations(&batch.insert_token(), batch.rows())).await?;
         }
         let (rows, content_hash) = if batch.is_faithful() {
+            if self.in_doubt.load(Ordering::Relaxed) {
+                self.send_missing(seal, batch.rows()).await?;
+            }
             (seal.rows, seal.content_hash)
         } else {
             self.what_is_there(seal).await?
@@ -95,6 +120,38 @@ impl Committer {
         };
         self.in_time(self.database.insert_batch(&token, &row)).await?;
         Ok(CommittedBatch { collector_id: seal.collector_id, last_seq: seal.last_seq, rows })
+    }
+
+    /// Sends what the database does not hold of a batch that it may have taken in part, under a token that it cannot know.
+    async fn send_missing(&self, seal: &Seal, rows: &[ObservationRow]) -> Result<(), CommitError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let there = self.positions_there(seal).await?;
+        let missing: Vec<ObservationRow> =
+            rows.iter().filter(|row| !there.contains(&row.seq)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            missing = missing.len(),
+            of = rows.len(),
+            from = seal.first_seq,
+            through = seal.last_seq,
+            "clickhouse had taken a part of a batch; the rest is sent under a token of its own"
+        );
+        let token = format!("{}-rest-{:032x}", seal.insert_token(), rand::random::<u128>());
+        self.in_time(self.database.insert_observations(&token, &missing)).await?;
+        let there = self.positions_there(seal).await?;
+        let found = rows.iter().filter(|row| there.contains(&row.seq)).count() as u64;
+        let (url, expected) = (self.database.target().url.clone(), rows.len() as u64);
+        if found == expected { Ok(()) } else { Err(CommitError::NotWhole { url, found, expected }) }
+    }
+
+    async fn positions_there(&self, seal: &Seal) -> Result<HashSet<u64>, CommitError> {
+        let (first, last) = (seal.first_seq, seal.last_seq);
+        let positions = self.database.positions_between(seal.collector_id, seal.received_day, first, last);
+        Ok(self.in_time(positions).await?.into_iter().collect())
     }
 
     /// The journal lost records after the batch was sealed. An earlier run may have sent them, so what the batch row

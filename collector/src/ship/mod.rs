@@ -19,7 +19,8 @@
 //!
 //! # What it promises
 //! - **Same rows**: a retry sends the same rows under the same token, after a restart too, so it can be tried for ever.
-//!   No error is final: the database may be down, slow, or answer nonsense for any length of time.
+//!   What a database took in part it is sent the rest of under another token. No error is final: the database may be down,
+//!   slow, or answer nonsense for any length of time.
 //! - **Order**: rows, then the batch row that vouches for them, then the shipped cursor. A crash between any two is
 //!   mended by doing them again.
 //! - **Nothing waits for it**: a start does not wait for ClickHouse, and appending goes on until the journal is full.

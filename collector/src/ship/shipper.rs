@@ -100,11 +100,7 @@ impl Shipper {
             sender: Sender {
                 journal,
                 batches,
-                committer: Committer {
-                    database,
-                    insert_timeout: config.insert_timeout,
-                    clock: clock.clone(),
-                },
+                committer: Committer::new(database, config.insert_timeout, clock.clone()),
                 cursors: cursors.clone(),
                 heartbeat: heartbeat.clone(),
                 retry: config.retry,

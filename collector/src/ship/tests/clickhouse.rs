@@ -34,6 +34,8 @@ pub enum Mood {
     ApplyAndDrop,
     /// Apply it, then never answer.
     ApplyAndHang,
+    /// Apply the first half, remember the token, answer 500: a retry under it is dropped.
+    ApplyHalf,
 }
 
 /// A row by column.
@@ -167,14 +169,14 @@ impl Store {
         expected.or(self.otherwise).unwrap_or(Mood::Work)
     }
 
-    fn apply(&mut self, insert: &Insert) {
+    fn apply(&mut self, insert: &Insert, rows_applied: usize) {
         if let Some(token) = &insert.token
             && !self.tokens.insert((insert.table.clone(), token.clone()))
         {
             return;
         }
         let rows = self.tables.entry(insert.table.clone()).or_default();
-        for row in &insert.rows {
+        for row in &insert.rows[..rows_applied] {
             let position = ["seq", "first_seq"].into_iter().find(|column| row.contains_key(*column));
             let position = position.map_or(0, |column| number(row, column)).to_be_bytes();
             rows.insert([row["collector_id"].as_slice(), &position].concat(), row.clone());
@@ -199,6 +201,8 @@ async fn answer(
         } else {
             Response::new(Full::from(described(&table)))
         }
+    } else if statement.contains("SELECT DISTINCT seq") {
+        Response::new(Full::from(positions(&shared.store.lock().unwrap(), &statement)))
     } else if statement.contains("FROM observation_log") {
         Response::new(Full::from(selected(&shared.store.lock().unwrap())))
     } else {
@@ -223,8 +227,10 @@ async fn insert(
         if let Some(probe) = &store.probe {
             probe(&insert);
         }
-        if matches!(mood, Mood::Work | Mood::ApplyAndDrop | Mood::ApplyAndHang) {
-            store.apply(&insert);
+        match mood {
+            Mood::Work | Mood::ApplyAndDrop | Mood::ApplyAndHang => store.apply(&insert, insert.rows.len()),
+            Mood::ApplyHalf => store.apply(&insert, insert.rows.len() / 2),
+            Mood::Refuse | Mood::Babble | Mood::Hang => {}
         }
         store.inserts.push(insert);
         mood
@@ -232,7 +238,7 @@ async fn insert(
     shared.changed.send_modify(|changes| *changes += 1);
     match mood {
         Mood::Work => Ok(Response::new(Full::default())),
-        Mood::Refuse => {
+        Mood::Refuse | Mood::ApplyHalf => {
             let exception = "Code: 242. DB::Exception: Table is in readonly mode. (TABLE_IS_READ_ONLY)";
             Ok(Response::builder().status(500).body(Full::from(exception)).expect("a valid response"))
         }
@@ -385,6 +391,22 @@ fn described(table: &str) -> Vec<u8> {
         put_text(&mut out, name.as_bytes());
         put_text(&mut out, kind.trim().as_bytes());
         (0..5).for_each(|_| put_text(&mut out, b""));
+    }
+    out
+}
+
+/// The positions of a collector's range, as `positions_between` asks for them.
+fn positions(store: &Store, statement: &str) -> Vec<u8> {
+    let (_, bounds) = statement.split_once("seq BETWEEN ").expect("a range is asked for");
+    let mut bounds = bounds.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    let range = bounds.next().expect("its first")..=bounds.next().expect("its last");
+    let mut out = Vec::new();
+    put_header(&mut out, &[("seq", "UInt64")]);
+    for row in store.rows("observation_log") {
+        let id: String = row["collector_id"].iter().map(|byte| format!("{byte:02x}")).collect();
+        if statement.to_lowercase().contains(&id) && range.contains(&number(row, "seq")) {
+            out.extend_from_slice(&row["seq"]);
+        }
     }
     out
 }

@@ -26,6 +26,25 @@ async fn whatever_fails_wherever_the_result_is_the_same() {
     }
 }
 
+/// A database that wrote some blocks of an insert knows its token, and drops the whole when it is sent again.
+#[tokio::test]
+async fn a_batch_of_which_a_part_was_taken_is_completed() {
+    for kill in [false, true] {
+        let (dir, ch) = (tempfile::tempdir().unwrap(), ClickHouse::start().await);
+        ch.store().expect("observation_log", &[Mood::Work, Mood::ApplyHalf]);
+        let mut journal = open(dir.path());
+        append(&journal, &[DAY; 12]);
+        if kill {
+            // The process that meets the half is not the one that sends again.
+            let running = Running::start(journal, ch.database(), patient());
+            ch.until(|store| store.inserts_into("observation_log").len() == 2).await;
+            running.kill().await;
+            journal = open(dir.path());
+        }
+        exact_after(&ch, Running::start(journal, ch.database(), config())).await;
+    }
+}
+
 #[tokio::test]
 async fn a_start_does_not_wait_for_clickhouse_and_ships_when_it_comes() {
     let dir = tempfile::tempdir().unwrap();
