@@ -211,6 +211,9 @@ fn model(
     if standard.base.is_empty() {
         return Ok(Err("no price by a unit known here".into()));
     }
+    for prices in variants.values_mut() {
+        prices.reason_as_output(&standard);
+    }
     let variants = variants.into_iter().map(|((key, says), prices)| Variant {
         when: BTreeMap::from([(key.to_string(), says.to_string())]),
         constraint: None,
@@ -256,6 +259,22 @@ impl Field {
 }
 
 impl Prices {
+    /// Where reasoning is merely output by the standard prices, it is in a context that states the output alone, too: the
+    /// standard price of reasoning would stand beside the context's of output.
+    fn reason_as_output(&mut self, standard: &Self) {
+        let (output, reasoning) = (UnitClass::Output, UnitClass::Reasoning);
+        let is_output = standard.base.contains_key(&reasoning)
+            && standard.base.get(&reasoning) == standard.base.get(&output);
+        if let (true, false, Some(price)) =
+            (is_output, self.base.contains_key(&reasoning), self.base.get(&output).copied())
+        {
+            self.base.insert(reasoning, price);
+            if let Some(tiers) = self.tiers.get(&output).cloned() {
+                self.tiers.insert(reasoning, tiers);
+            }
+        }
+    }
+
     /// Rates. A tier without a price below it is one above the standard price.
     fn rates(&self, standard: &Self, unsupported: Vec<String>) -> Rates {
         let classes: BTreeSet<UnitClass> = self.base.keys().chain(self.tiers.keys()).copied().collect();

@@ -176,6 +176,10 @@ fn chosen_by(facts: &Facts) -> [&str; 5] {
     [&facts.provider, &facts.model, &facts.request_model, &facts.service_tier, &facts.region]
 }
 
+/// What an answer's service tier says of a call that was made in a batch (Anthropic's `usage.service_tier`); price data
+/// calls it a kind of processing.
+const BATCH: &str = "batch";
+
 fn rated(
     facts: &Facts,
     usage: &Usage,
@@ -191,10 +195,11 @@ fn rated(
     {
         return Ok(rated);
     }
+    let batch = facts.service_tier == BATCH;
     let context = Context {
-        service_tier: Some(facts.service_tier.as_str()).filter(|tier| !tier.is_empty()),
+        service_tier: Some(facts.service_tier.as_str()).filter(|tier| !tier.is_empty() && !batch),
         region: Some(facts.region.as_str()).filter(|region| !region.is_empty()),
-        batch: false,
+        batch,
     };
     let mut refused = None;
     // The model that answered has the price; where the book does not know its name (a dated alias), the one asked for.
@@ -205,4 +210,35 @@ fn rated(
         }
     }
     Err(refused.unwrap_or_else(|| Unpriced::ModelUnstated { provider: facts.provider.clone() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::identity::{CallId, IdHasher};
+    use domain::time::BillingPeriod;
+    use domain::usage::TokenClass;
+
+    use super::*;
+
+    #[test]
+    fn a_call_whose_answer_says_batch_has_the_price_of_batches() {
+        let cost = |service_tier: &str| {
+            let month = BillingPeriod::parse("2026-10").unwrap();
+            let call = CallId::of_adjustment(&IdHasher::new("test"));
+            let facts = crate::period::of_no_call(call, "span", "acme", month, ("call", "chat"), "USD");
+            let (provider, model) = ("anthropic".into(), "claude-sonnet-4-5".into());
+            let facts = Facts { provider, model, service_tier: service_tier.into(), ..facts };
+            let usage = Usage::default().with(TokenClass::Input, 1_000_000).with(TokenClass::Output, 0);
+            let mut prices = PriceIndex::new(crate::prices::bundled());
+            let plans = PlanShelf::default();
+            let target = rated_target(facts, Some(&usage), Metering::Whole, &mut prices, &plans, None);
+            (target.quantities.cost.to_string(), target.unpriced)
+        };
+        assert_eq!(cost("standard").1, None);
+        let halved: rust_decimal::Decimal = cost("standard").0.parse().unwrap();
+        assert_eq!(
+            cost("batch").0.parse::<rust_decimal::Decimal>().unwrap() * rust_decimal::Decimal::TWO,
+            halved
+        );
+    }
 }
