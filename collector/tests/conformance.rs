@@ -54,7 +54,7 @@ fn scenarios() -> Vec<Scenario> {
             .collect(),
     };
     let scenarios: Vec<_> = dirs.map(read).collect();
-    assert!(scenarios.len() >= 86, "{} scenarios", scenarios.len());
+    assert!(scenarios.len() >= 115, "{} scenarios", scenarios.len());
     scenarios
 }
 

@@ -28,6 +28,7 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("gemini", "gcp.gemini"),
     ("google", "gcp.gemini"),
     ("google_genai", "gcp.gemini"),
+    ("googleai", "gcp.gemini"),
     ("google-genai", "gcp.gemini"),
     ("google.generative-ai", "gcp.gemini"),
     ("google_generative_ai", "gcp.gemini"),
@@ -211,6 +212,10 @@ pub fn model(spelling: &str) -> Option<&str> {
         }
         name = rest;
     }
+    // `gpt-4o:responses`: which of the provider's APIs a framework is to use.
+    for api in [":completions", ":responses"] {
+        name = name.strip_suffix(api).filter(|rest| !rest.is_empty()).unwrap_or(name);
+    }
     Some(name)
 }
 
@@ -284,6 +289,8 @@ mod tests {
     fn models_lose_their_gateway_prefix_only() {
         for (spelling, name) in [
             ("openai/gpt-4o", Some("gpt-4o")),
+            ("openai/gpt-4o:completions", Some("gpt-4o")),
+            ("llama3:8b", Some("llama3:8b")),
             ("models/gemini-2.5-flash", Some("gemini-2.5-flash")),
             ("openrouter/anthropic/claude-sonnet-4", Some("claude-sonnet-4")),
             ("meta-llama/Llama-3-70b", Some("meta-llama/Llama-3-70b")),

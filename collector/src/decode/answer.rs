@@ -47,6 +47,7 @@ const WRAPPINGS: &[&str] = &[
     "response",
     "raw",
     "raw_response",
+    "custom",
     "body",
     "data",
     "result",

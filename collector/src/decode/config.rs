@@ -80,6 +80,7 @@ impl Default for DecodeConfig {
                 "ai.telemetry.metadata.",
                 "ai.settings.context.",
                 "langfuse.trace.metadata.",
+                "mastra.metadata.",
                 "langfuse.observation.metadata.",
                 "langsmith.metadata.",
                 "metadata.",

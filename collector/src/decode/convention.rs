@@ -22,6 +22,8 @@ pub(super) struct Convention {
 pub(super) enum Fact {
     /// What the span is, by the attribute's value; other values say nothing.
     Role(&'static [(&'static str, Role)]),
+    /// The same, where a value that is not listed speaks by its words.
+    RoleOrWords(&'static [(&'static str, Role)]),
     /// What the span is, where an operation may be nested in its value (`ai.generateText.doGenerate`).
     Operation,
     /// That a gateway library wrote its facts on this span, which may be any span of the application.

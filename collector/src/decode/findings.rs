@@ -9,6 +9,7 @@ use super::dimensions::Told;
 use super::index::{Entry, Index, Ranked};
 use super::scan::unquoted;
 use super::verbatim::Verbatim;
+use super::wording;
 use crate::otlp::{AnyValue, Attribute, SpanView, ValueView, WalkError};
 
 /// The name of the span onto which LiteLLM copies the provider's answer field by field.
@@ -20,6 +21,9 @@ const NAME_BYTES_MAX: usize = 256;
 const KNOWN_BYTES_MAX: usize = 1024;
 /// … and unknown ones of AI namespaces up to this: what is longer may be content.
 const UNKNOWN_BYTES_MAX: usize = 256;
+
+/// Weaker than any attribute that a table names.
+const RANK_BY_WORDS: u16 = u16::MAX - 1;
 
 /// A fact, and how strong the attribute was that stated it.
 #[derive(Debug, Clone, Copy)]
@@ -167,6 +171,13 @@ impl<'a> Findings<'a> {
                     self.role(rank, convention, *role);
                 }
             }
+            Fact::RoleOrWords(roles) => {
+                let Some(text) = name(value) else { return };
+                let listed = roles.iter().find(|(known, _)| *known == text).map(|(_, role)| *role);
+                if let Some(role) = listed.or_else(|| wording::role_of(&text)) {
+                    self.role(rank, convention, role);
+                }
+            }
             Fact::Operation => {
                 let Some(text) = name(value) else { return };
                 self.role(rank, convention, ai_sdk_role(&text));
@@ -310,13 +321,22 @@ impl<'a> Findings<'a> {
             }
             _ => {}
         }
-        if !self.unknown_usage
-            && value.may_be_number()
-            && looks_like_usage(key, namespace.is_some())
-            && let view @ (ValueView::Int(_) | ValueView::Double(_)) = value.view()?
-        {
-            self.unknown_usage = true;
-            kept.keep(key, &Ok(view));
+        if !value.may_be_number() || !looks_like_usage(key, namespace.is_some()) {
+            return Ok(());
+        }
+        let view @ (ValueView::Int(_) | ValueView::Double(_)) = value.view()? else { return Ok(()) };
+        match wording::count_of(key).filter(|_| namespace.is_some()) {
+            Some(count) => {
+                kept.keep(key, &Ok(view));
+                if matches!(Stated::of_value(view), Some(Stated::Number(_))) {
+                    self.count(RANK_BY_WORDS, table("otel_genai"), count, view);
+                }
+            }
+            None if !self.unknown_usage => {
+                self.unknown_usage = true;
+                kept.keep(key, &Ok(view));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -337,8 +357,7 @@ impl<'a> Findings<'a> {
             "stream" => Fact::Streaming,
             _ => return Ok(()),
         };
-        // Weaker than any attribute that a table names.
-        let rank = u16::MAX - 1;
+        let rank = RANK_BY_WORDS;
         self.providers.push((rank, Cow::Borrowed(provider)));
         let view = value.view();
         if value.wire_len() <= KNOWN_BYTES_MAX {
@@ -346,8 +365,7 @@ impl<'a> Findings<'a> {
         } else {
             kept.cut();
         }
-        let convention = super::conventions::ALL.iter().position(|convention| convention.name == "litellm");
-        self.fact(Ranked { fact, rank, convention: convention.unwrap_or(0) as u8 }, view?);
+        self.fact(Ranked { fact, rank, convention: table("litellm") }, view?);
         Ok(())
     }
 
@@ -375,6 +393,12 @@ impl<'a> Findings<'a> {
         }
         requested
     }
+}
+
+/// The place of a convention among all.
+fn table(name: &str) -> u8 {
+    let position = super::conventions::ALL.iter().position(|convention| convention.name == name);
+    position.expect("it stands among all conventions") as u8
 }
 
 /// A short text that names something, without a second pair of quotes.

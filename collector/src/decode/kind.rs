@@ -26,6 +26,8 @@ pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanVi
     }
     match marked {
         Some(true) if !usage && producer.habit == Habit::MarksMethods && prepares(span.name) => None,
+        // No request takes no time: a moment of a call, such as a piece of its stream.
+        Some(true) if !usage && names_nothing(findings) && span.start_unix_nano == span.end_unix_nano => None,
         Some(true) if usage && producer.habit == Habit::RepeatsEmbeddings && is_embeddings(findings) => {
             Some(Kind::PossibleWrapper)
         }
@@ -61,6 +63,13 @@ pub(super) fn goes_by_span_kind(findings: &Findings<'_>) -> bool {
 fn prepares(name: &str) -> bool {
     let method = name.rsplit('.').next().unwrap_or(name);
     ["_prepare", "_validate", "_parse"].iter().any(|start| method.starts_with(start))
+}
+
+/// Whether a span names neither a model nor an answer.
+fn names_nothing(findings: &Findings<'_>) -> bool {
+    findings.request_model.get().is_none()
+        && findings.response_model.get().is_none()
+        && findings.response_id.get().is_none()
 }
 
 fn states_usage(findings: &Findings<'_>) -> bool {

@@ -30,6 +30,7 @@ mod kind;
 mod normalise;
 mod beside;
 mod verbatim;
+mod wording;
 mod resource;
 mod place;
 mod span;

@@ -198,6 +198,9 @@ fn usage<'a>(
             .or_else(|| findings.request_tier.take())
             .or(requested.tier.map(Cow::Owned));
     }
+    if call && said.operation.is_empty() && names_embeddings(said) {
+        said.operation = Cow::Borrowed("embeddings");
+    }
     said.provider = provider(&mut findings, said);
     if said.provider.as_deref() == Some("aws.bedrock") {
         for model in [&mut said.request_model, &mut said.response_model].into_iter().flatten() {
@@ -215,7 +218,8 @@ fn usage<'a>(
     if producer.habit == Habit::RepeatsEmbeddings && said.dimensions.feature.is_none() {
         said.dimensions.feature = said.dimensions.agent.clone();
     }
-    let Normalised { usage, fault } = counted(&findings, &recorded, producer, said.provider.as_deref());
+    let Normalised { usage, fault } =
+        counted(&findings, &recorded, producer, said.provider.as_deref(), said.response_id.is_some());
     said.usage = usage;
     said.fault = fault;
     for (unit, count) in &findings.units {
@@ -238,6 +242,12 @@ fn model(spelling: Cow<'_, str>) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whether a span that names no operation is of a model that embeds, by the model's name.
+fn names_embeddings(said: &Said<'_>) -> bool {
+    let models = [&said.response_model, &said.request_model];
+    models.into_iter().flatten().any(|model| model.to_ascii_lowercase().contains("embed"))
+}
+
 /// The recorded request is worth reading where a span leaves out what it asks for.
 fn needs_request(said: &Said<'_>) -> bool {
     said.request_model.is_none() || said.streaming.is_none()
@@ -248,10 +258,14 @@ fn counted(
     recorded: &Recorded,
     producer: Producer,
     provider: Option<&str>,
+    named: bool,
 ) -> Normalised {
     let raw = findings.raw_usage.as_ref();
     if findings.counts.is_empty() {
-        return match raw {
+        // What only the recorded answer states, where it is one answer and is named.
+        let answered = || recorded.usage.as_ref().filter(|_| named);
+        let aggregate = !findings.aggregate.is_empty();
+        return match raw.or_else(answered).filter(|_| raw.is_some() || !aggregate) {
             Some(raw) => normalise(raw, meaning_of_raw(raw), None, provider),
             None => normalise(&findings.aggregate, Meaning::Inclusive, None, provider),
         };

@@ -153,6 +153,11 @@ const TABLE: &[(&str, Verdict)] = &[
     ("gen_ai.usage", Keep),
     ("gen_ai.usage.raw", Keep),
     ("gen_ai.user.message", Drop),
+    // Genkit: its actions, whole.
+    ("genkit:init", Drop),
+    ("genkit:input", Drop),
+    ("genkit:metadata:context", Drop),
+    ("genkit:output", Drop),
     ("image.url", Drop),
     // OpenInference.
     ("input", Drop),

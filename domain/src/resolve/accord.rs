@@ -13,6 +13,8 @@ use crate::usage::{TokenClass, Usage};
 /// How long after a framework's span of a stream the SDK's may begin, in nanoseconds: the framework hands on a generator and
 /// ends its span, and the request is sent when the first piece is asked for.
 const HANDED_ON_NANOS: i64 = 100_000_000;
+/// The same where both stand under one parent and one of them states no usage: a first request may have to load its SDK.
+const HANDED_ON_BESIDE_NANOS: i64 = 2_000_000_000;
 
 /// Whether a usage says nothing about what to bill: no class at all, or only zeros (no model reads and writes nothing;
 /// instrumentations write that for "unknown").
@@ -118,7 +120,22 @@ pub(super) fn touch(x: &Observation, y: &Observation) -> bool {
         x.start.nanos() <= y.end.nanos().saturating_add(slack)
             && y.start.nanos() <= x.end.nanos().saturating_add(slack)
     };
-    within(CLOCK_SLACK_NANOS) || (within(HANDED_ON_NANOS) && is_handed_on(x, y))
+    within(CLOCK_SLACK_NANOS) || (within(HANDED_ON_NANOS) && is_handed_on(x, y)) || is_handed_on_beside(x, y)
+}
+
+/// The same for a stream of which one side states no usage, so that nothing but its place tells it: under the same parent, the
+/// framework's span over before the SDK's began.
+pub(super) fn is_handed_on_beside(x: &Observation, y: &Observation) -> bool {
+    let (first, second) = if x.start <= y.start { (x, y) } else { (y, x) };
+    let beside = x.trace == y.trace && x.parent.is_some() && x.parent == y.parent;
+    let silent = states_nothing(&x.usage) || states_nothing(&y.usage);
+    let after = second.start.nanos().saturating_sub(first.end.nanos());
+    beside
+        && silent
+        && first.trust == Trust::Framework
+        && second.trust > Trust::Framework
+        && second.streaming == Some(true)
+        && (-CLOCK_SLACK_NANOS..=HANDED_ON_BESIDE_NANOS).contains(&after)
 }
 
 /// Whether a framework ended its span of a stream before the SDK's began: the framework first, the same counts.

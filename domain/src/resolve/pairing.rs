@@ -6,7 +6,7 @@ use super::Rule;
 use super::accord::{self, Accord, covers, pairs, states_nothing, touch};
 use super::duplicates::Group;
 use super::stream_usage::ends_stream;
-use super::tree::{Parent, Tree};
+use super::tree::Tree;
 use crate::identity::TraceId;
 use crate::observation::Observation;
 use crate::usage::TokenClass;
@@ -37,10 +37,10 @@ impl Relation {
             Self::Siblings => same_trace && x.parent.is_some() && x.parent == y.parent,
             Self::SameTrace => same_trace,
             Self::SameProcess => {
-                let root = tree.parent(a) == Parent::Root || tree.parent(b) == Parent::Root;
+                let astray = tree.is_astray(a) || tree.is_astray(b);
                 let input = |one: &Observation| one.usage.get(TokenClass::Input).is_some();
                 // What link keys can find: `link_keys` gathers traces by process and exact input and output.
-                !same_trace && root && x.process != 0 && x.process == y.process && input(x) && input(y)
+                !same_trace && astray && x.process != 0 && x.process == y.process && input(x) && input(y)
             }
         }
     }
@@ -140,7 +140,8 @@ fn related(tree: &Tree<'_>, a: &Group, b: &Group, relation: Relation) -> bool {
         // A call without usage can only be told by its place: inside or beside the other, over the same time.
         let placed =
             || close && covers(one, other) && (one.scope.name != other.scope.name || is_shell(one, other));
-        let told = accord.usage == Some(true) || placed();
+        let handed_on = || relation == Relation::Siblings && accord::is_handed_on_beside(one, other);
+        let told = accord.usage == Some(true) || placed() || handed_on();
         let tied = accord::of_reports(one, other).with_usage_of(accord);
         told && relation.holds(tree, x, y) && touch(one, other) && possible(tied)
     })

@@ -295,6 +295,44 @@ fn where_the_chain_is_broken_the_smallest_enclosing_span_stands_in() {
 }
 
 #[test]
+fn a_report_left_over_from_another_trace_joins_the_call_of_its_process() {
+    check(
+        "r - link - 0-20
+         a r call framework 30-80 in=59 out=26
+         u/q - link - 28-90
+         u/b q call sdk 32-79 in=59 out=26",
+        &["a+b:no-id 59>26"],
+    );
+    check(
+        "r - link - 0-90
+         a r call framework 30-80 in=59 out=26
+         u/q - link - 28-90
+         u/b q call sdk 32-79 in=59 out=26",
+        &["a:call 59>26", "b:call 59>26"],
+    );
+}
+
+#[test]
+fn a_silent_stream_that_a_framework_hands_on_is_the_sdks_under_the_same_parent() {
+    check(
+        "p - link - 0-3000
+         a p call framework 0-10 trust=framework
+         b p call sdk 900-950 stream=1",
+        &["b+a:no-id ->-"],
+    );
+    // Too late, no stream, or under another parent.
+    check(
+        "p - link - 0-9000
+         q p link - 0-9000
+         a p call framework 0-10 trust=framework
+         b p call sdk 3000-3050 stream=1
+         c p call sdk 100-200
+         d q call sdk 20-50 stream=1",
+        &["a:call ->-", "b:call ->-", "c:call ->-", "d:call ->-"],
+    );
+}
+
+#[test]
 fn a_definite_call_under_a_call_is_a_call() {
     check(
         "a - call x 0-100 in=50 out=20 id=1

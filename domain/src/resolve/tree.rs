@@ -92,6 +92,19 @@ impl<'a> Tree<'a> {
         self.parents[node]
     }
 
+    /// Whether a node's place says nothing of what it is part of: it is a root, or it began after the parent it names had
+    /// ended, with a context that was left over (callbacks that run in a queue).
+    pub(super) fn is_astray(&self, node: usize) -> bool {
+        match self.parents[node] {
+            Parent::Root => true,
+            Parent::Named(above) => {
+                let (began, over) = (times(self.spans[node]).0, times(self.spans[above]).1);
+                over.saturating_add(CLOCK_SLACK_NANOS) < began
+            }
+            Parent::Enclosing(_) | Parent::Unknown => false,
+        }
+    }
+
     /// The nodes above, nearest first. Ends after as many steps as there are nodes, so that spans which name each
     /// other as parents cannot hold it.
     pub(super) fn ancestors(&self, node: usize) -> impl Iterator<Item = usize> + '_ {

@@ -15,6 +15,7 @@ mod litellm;
 mod pydantic_ai;
 mod strands;
 mod openlit;
+mod genkit;
 mod google;
 mod traceai;
 mod sentry;
@@ -38,4 +39,5 @@ pub(super) const ALL: &[Convention] = &[
     google::TABLE,
     traceai::TABLE,
     sentry::TABLE,
+    genkit::TABLE,
 ];

@@ -17,6 +17,15 @@ pub(super) const TABLE: Convention = Convention {
                 ("unknown", NotCall),
             ]),
         ),
+        (
+            "gen_ai.request.type",
+            Role(&[
+                ("chat", Call("chat")),
+                ("completion", Call("text_completion")),
+                ("embedding", Call("embeddings")),
+                ("rerank", Call("rerank")),
+            ]),
+        ),
         // Decorated functions. Frameworks set an operation beside it where the span is a call after all.
         (
             "traceloop.span.kind",

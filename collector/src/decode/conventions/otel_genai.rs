@@ -7,7 +7,7 @@ pub(super) const TABLE: Convention = Convention {
     facts: &[
         (
             "gen_ai.operation.name",
-            Role(&[
+            RoleOrWords(&[
                 ("chat", Call("chat")),
                 ("text_completion", Call("text_completion")),
                 ("generate_content", Call("generate_content")),
@@ -46,6 +46,7 @@ pub(super) const TABLE: Convention = Convention {
         ("gen_ai.request.model", RequestModel),
         ("gen_ai.response.model", ResponseModel),
         ("gen_ai.response.id", ResponseId),
+        ("gen_ai.response_id", ResponseId),
         ("openai.response.service_tier", ResponseTier),
         ("openai.request.service_tier", RequestTier),
         ("gen_ai.openai.response.service_tier", ResponseTier),
