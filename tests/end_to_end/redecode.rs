@@ -92,7 +92,7 @@ fn outcomes(server: &Server) -> Vec<String> {
 }
 
 /// Scenario: an older decoder understood nothing of one call, took the input of another for its output, and believed that
-/// a third contradicts itself; all of it longer ago than the dedupe window.
+/// a third contradicts itself; and nothing of a second report of a fourth. All of it longer ago than the dedupe window.
 /// Guarantees: a dry run says per kind, tenant and month what would change and changes nothing; applied, each call is billed
 /// once, by linked entries; the books hold; run again, with a server or without, nothing changes.
 #[test]
@@ -108,13 +108,13 @@ fn misread_spans_are_billed_rightly_once() {
         ..read(call(3, "initech"), MINUTE)
     };
     let right = read(call(4, "acme"), MINUTE);
-    write(&data_dir, [unrecognised(read(call(1, "acme"), MINUTE)), miscounted, faulty, right]);
+    // Another library's report of that call, in another trace: known as such only once its answer's id is read.
+    let double = unrecognised(read(Call { trace: 5, scope: "other", ..call(4, "acme") }, MINUTE));
+    write(&data_dir, [unrecognised(read(call(1, "acme"), MINUTE)), miscounted, faulty, right, double]);
     let server = Server::start(&data_dir, &[]);
     server.succeed("settle");
-    assert_eq!(
-        outcomes(&server),
-        ["unrecognised unrecognised", "call billed", "call quarantined", "call billed"]
-    );
+    let unread = "unrecognised unrecognised";
+    assert_eq!(outcomes(&server), [unread, "call billed", "call quarantined", "call billed", unread]);
     let before = ["acme 2026-10 1 1000+100 0.0035", "globex 2026-10 1 1000+1000 0.0125"];
     assert_eq!(ledger(&server), before);
 
@@ -131,7 +131,7 @@ fn misread_spans_are_billed_rightly_once() {
     };
     let misread = [
         "quarantined call initech 2026-10 0.003500000000 spans 1 calls 1",
-        "unrecognised call acme 2026-10 0.003500000000 spans 1 calls 1",
+        "unrecognised call acme 2026-10 0.003500000000 spans 2 calls 1",
     ];
     assert_eq!(shown("redecode"), misread);
     assert_eq!(shown("redecode --kind unrecognised"), misread[1..]);
@@ -142,18 +142,19 @@ fn misread_spans_are_billed_rightly_once() {
     assert_eq!((ledger(&server).as_slice(), entries(&server)), (before.map(String::from).as_slice(), 2));
 
     let said = server.succeed("redecode --kind all --apply");
-    assert!(said.contains("3 readings appended, 3 entries posted"), "{said}");
+    assert!(said.contains("4 readings appended, 3 entries posted"), "{said}");
     let after = [
         "acme 2026-10 2 2000+200 0.007",
         "globex 2026-10 1 1000+100 0.0035",
         "initech 2026-10 1 1000+100 0.0035",
     ];
     assert_eq!(ledger(&server), after);
-    assert_eq!(outcomes(&server), ["call billed"; 4]);
+    let billed = "call billed";
+    assert_eq!(outcomes(&server), [billed, billed, billed, billed, "call merged"]);
     server.succeed("verify");
     let read_by = "SELECT max(decoder_version) AS v, sum(reread) AS n FROM ledgerline.observations";
     let read_by = &server.rows(read_by)[0];
-    assert_eq!((read_by["v"].as_u64(), read_by["n"].as_u64()), (Some(DECODER_VERSION.into()), Some(3)));
+    assert_eq!((read_by["v"].as_u64(), read_by["n"].as_u64()), (Some(DECODER_VERSION.into()), Some(4)));
 
     let posted = entries(&server);
     for line in ["redecode --apply", "redecode --kind all --apply", "settle"] {

@@ -104,7 +104,7 @@ impl Settler {
     }
 }
 
-fn trace_key(row: &LinkRow) -> Option<TraceKey> {
+pub(super) fn trace_key(row: &LinkRow) -> Option<TraceKey> {
     Some(TraceKey { realm: Realm::new(row.realm.clone()), trace: TraceId::from_bytes(row.trace_id)? })
 }
 

@@ -12,13 +12,15 @@ use domain::identity::{CollectorId, Realm, SpanId, TraceId};
 use domain::ledger::Entry;
 use domain::money::Cost;
 use domain::observation::{Evidence, Kind, Observation};
-use domain::resolve::{Outcome, Readings, Resolution, SpanRef, resolve};
+use domain::resolve::{LinkKey, Outcome, Readings, Resolution, SpanRef, resolve};
 use domain::time::BillingPeriod;
 use schemas::record::{self, DecodeError};
 use schemas::{KeptFilter, KeptRow};
 
 use super::gather::GatherError;
+use super::late_duplicates::trace_key;
 use super::post::Batch;
+use super::row::Row;
 use super::store::{Position, TraceKey};
 use super::{PassSummary, SettleError, Settler};
 
@@ -200,39 +202,78 @@ impl Settler {
         candidates: &Candidates,
         read: Reader<'_>,
     ) -> Result<Rehearsal, SettleError> {
-        let loaded = self.load_whole(traces).await?;
-        let ids: Vec<[u8; 16]> = loaded.iter().map(|key| key.trace.bytes()).collect();
-        let attributes: HashMap<Position, String> = self
-            .database
-            .attributes_of_traces(&ids)
-            .await?
-            .into_iter()
-            .filter_map(|row| Some(((CollectorId::from_bytes(row.collector_id)?, row.seq), row.attributes)))
-            .collect();
+        let (loaded, anew) = self.load_with_readings(traces, candidates, read).await?;
         let tied: Vec<TraceKey> = loaded.iter().cloned().collect();
         self.store.touch(&tied);
         let mut rehearsal = Rehearsal::default();
         for component in self.store.due(self.now(), true).map_err(GatherError::Changed)? {
-            let (was, anew, resolution) = {
-                let held: Vec<(Position, &Evidence)> =
-                    component.iter().flat_map(|trace| self.store.held(trace)).collect();
-                let evidence: Vec<&Evidence> = held.iter().map(|(_, piece)| *piece).collect();
-                let anew = read_anew(&held, &attributes, &candidates.selection, read)?;
-                let was = labels(&evidence, &candidates.set_aside);
-                let pieces: Vec<Evidence> =
-                    anew.iter().map(|read| Evidence::Observation(Box::new(read.clone()))).collect();
-                (was, anew, resolve(evidence.into_iter().chain(&pieces), &self.config.rules))
+            let (was, resolution) = {
+                let held = || component.iter().flat_map(|trace| self.store.held(trace));
+                let before: Vec<&Evidence> = held()
+                    .filter(|((collector, _), _)| *collector != rehearsing())
+                    .map(|(_, piece)| piece)
+                    .collect();
+                let was = labels(&before, &candidates.set_aside);
+                (was, resolve(held().map(|(_, piece)| piece), &self.config.rules))
             };
+            let read: Vec<&Observation> =
+                anew.iter().filter(|read| component.iter().any(|key| is_of(read, key))).collect();
             let mut batch = Batch::default();
             self.assign(component, &resolution, &mut batch);
-            rehearsal.count(&was, &anew, &resolution, &batch.entries);
-            rehearsal.readings.extend(anew);
+            rehearsal.count(&was, &read, &resolution, &batch.entries);
         }
+        rehearsal.readings = anew;
         for key in &loaded {
             self.store.forget(key);
         }
         rehearsal.seen = loaded;
         Ok(rehearsal)
+    }
+
+    /// Loads traces with everything tied to them, and the new readings of their spans, taken in as if they had been received:
+    /// an id that only a new reading states ties a trace to others, too.
+    async fn load_with_readings(
+        &mut self,
+        traces: BTreeSet<TraceKey>,
+        candidates: &Candidates,
+        read: Reader<'_>,
+    ) -> Result<(BTreeSet<TraceKey>, Vec<Observation>), SettleError> {
+        let (mut open, mut loaded, mut anew) = (traces, BTreeSet::new(), Vec::new());
+        while !open.is_empty() {
+            let fresh: BTreeSet<TraceKey> =
+                self.load_whole(open).await?.into_iter().filter(|key| !loaded.contains(key)).collect();
+            let ids: Vec<[u8; 16]> = fresh.iter().map(|key| key.trace.bytes()).collect();
+            let attributes: HashMap<Position, String> = self
+                .database
+                .attributes_of_traces(&ids)
+                .await?
+                .into_iter()
+                .filter_map(|row| {
+                    Some(((CollectorId::from_bytes(row.collector_id)?, row.seq), row.attributes))
+                })
+                .collect();
+            let (mut responses, mut pairs) = (Vec::new(), Vec::new());
+            for key in &fresh {
+                let held: Vec<(Position, &Evidence)> = self.store.held(key).collect();
+                for reading in read_anew(&held, &attributes, &candidates.selection, read)? {
+                    let evidence = Evidence::Observation(Box::new(reading.clone()));
+                    let position = (rehearsing(), anew.len() as u64 + 1);
+                    let row = Row::new(position, record::encode(&evidence)).map_err(GatherError::Changed)?;
+                    for link in &row.links {
+                        match link {
+                            LinkKey::Response(response) => responses.push(*response),
+                            LinkKey::Pair(pair) => pairs.push(*pair),
+                        }
+                    }
+                    self.store.add(row, false, (self.clock)());
+                    anew.push(reading);
+                }
+            }
+            loaded.extend(fresh);
+            let tied = self.database.link_rows(&responses, &pairs).await?;
+            open = tied.iter().filter_map(trace_key).filter(|key| !loaded.contains(key)).collect();
+        }
+        Ok((loaded, anew))
     }
 
     /// Settles traces once more by the evidence and the rules of now. To be called when everything committed is settled.
@@ -246,6 +287,15 @@ impl Settler {
         }
         Ok(entries)
     }
+}
+
+/// Where readings stand that nobody received yet.
+fn rehearsing() -> CollectorId {
+    CollectorId::from_bytes([0xff; 16]).expect("not all zero")
+}
+
+fn is_of(read: &Observation, key: &TraceKey) -> bool {
+    read.trace == key.trace && read.key.realm == key.realm
 }
 
 /// The readings that differ from those that stand, each once however many copies of it the log holds.
@@ -290,7 +340,7 @@ impl Rehearsal {
     fn count(
         &mut self,
         was: &BTreeMap<SpanRef, &'static str>,
-        anew: &[Observation],
+        anew: &[&Observation],
         resolution: &Resolution,
         entries: &[Entry],
     ) {
