@@ -254,6 +254,7 @@ impl Settler {
                 .collect();
             let (mut responses, mut pairs) = (Vec::new(), Vec::new());
             for key in &fresh {
+                self.store.wake(key).map_err(GatherError::Changed)?;
                 let held: Vec<(Position, &Evidence)> = self.store.held(key).collect();
                 for reading in read_anew(&held, &attributes, &candidates.selection, read)? {
                     let evidence = Evidence::Observation(Box::new(reading.clone()));

@@ -510,7 +510,11 @@ impl Store {
         }
     }
 
-    fn wake(&mut self, key: &TraceKey) -> Result<(), DecodeError> {
+    /// Has a trace's evidence in memory decoded, settled or not.
+    ///
+    /// # Errors
+    /// As [`Store::due`].
+    pub fn wake(&mut self, key: &TraceKey) -> Result<(), DecodeError> {
         let Some(trace) = self.hot.get_mut(key) else { return Ok(()) };
         for held in trace.evidence.iter_mut().filter(|held| held.evidence.is_none()) {
             held.evidence = Some(record::decode(&held.record)?);
