@@ -71,7 +71,7 @@ pub async fn serve(
         let (forwards, forwarding) = trace_arm::forwards(config)?;
         let stem = trace_arm::stem(config, billing.handles().settle_status, forwards.clone());
         let database = Some(clickhouse.database.reconnected());
-        let (tap, arm) = TraceArm::start(trace_arm::config(config), database, stem);
+        let (tap, arm) = TraceArm::start(trace_arm::config(config)?, database, stem);
         (tap, arm, forwards, forwarding)
     };
     let decoder = Decoder::new(&decode_config(config));

@@ -2,13 +2,15 @@
 //!
 //! It is lent one thing, the price of a call: `collector` knows no prices, and `billing` no spans.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use billing::estimate::Estimates;
 use billing::settle::SettleStatus;
 use collector::append::Clock;
 use collector::decode::Decoder;
 use collector::forward::{Forwards, Workers};
-use collector::trace::{self, PriceCalls, Stem, TailRules};
+use collector::trace::{self, PriceCalls, Redactor, Stem, TailRules};
 use domain::Cost;
 use domain::resolve::ResolvedCall;
 use tokio::sync::watch;
@@ -37,10 +39,10 @@ pub fn forwards(config: &Config) -> anyhow::Result<(Forwards, Workers)> {
 }
 
 /// What it keeps, and how much it may hold.
-pub fn config(config: &Config) -> trace::Config {
+pub fn config(config: &Config) -> anyhow::Result<trace::Config> {
     let trace = &config.trace;
     let size = |size: ByteSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
-    trace::Config {
+    Ok(trace::Config {
         enabled: trace.enabled,
         sample_ratio: trace.sample_ratio.get(),
         rules: TailRules {
@@ -59,8 +61,15 @@ pub fn config(config: &Config) -> trace::Config {
         settlement: rules(config),
         keep_content: trace.keep_content,
         queue_bytes_max: size(trace.queue),
+        retention_days: Some(days(trace.retention)),
+        redactor: Redactor::new(trace.redact, &trace.redact_patterns)?,
         ..trace::Config::default()
-    }
+    })
+}
+
+/// Whole days, at least one.
+fn days(time: Duration) -> u32 {
+    u32::try_from(time.as_secs().div_ceil(86_400)).unwrap_or(u32::MAX).max(1)
 }
 
 #[derive(Debug)]

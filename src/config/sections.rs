@@ -157,6 +157,12 @@ settings! {
         keep_content: bool = "false";
         /// A file of backends that kept spans are sent on to, and metrics and logs with them; see `docs/forwarding.md`.
         forwards: Option<PathBuf>;
+        /// How long kept spans stay, in whole days.
+        retention: Duration = "14d";
+        /// Whether known forms of secrets are replaced in every kept text, and of personal data in kept content.
+        redact: bool = "true";
+        /// Regular expressions of your own; what they find in a kept text is replaced. Write `\\s` for a blank.
+        redact_patterns: Vec<String> = "";
         /// What requests that wait to be sampled may hold together; one beyond it is dropped from the trace arm, and
         /// counted.
         queue: ByteSize = "32MiB";

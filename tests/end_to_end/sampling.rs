@@ -5,7 +5,8 @@ use crate::spans::{request, response_id};
 
 /// Scenario: of eight calls of one tenant none is kept by chance, and two are kept as the costliest of the hour; they are settled.
 /// Guarantees: kept spans say why, stand for themselves alone, and are estimated as they are billed; the view finds their entries,
-/// and nothing of it is mixed into the ledger.
+/// nothing of it is mixed into the
+/// ledger; spans stay as long as is configured.
 #[test]
 fn a_kept_span_stands_beside_its_entry_and_was_estimated_as_it_is_billed() {
     let dir = tempfile::tempdir().unwrap();
@@ -13,6 +14,7 @@ fn a_kept_span_stands_beside_its_entry_and_was_estimated_as_it_is_billed() {
         ("LEDGERLINE_TRACE_SAMPLE_RATIO", "0"),
         ("LEDGERLINE_TRACE_KEEP_TOP_COST", "2"),
         ("LEDGERLINE_TRACE_WAIT", "1s"),
+        ("LEDGERLINE_TRACE_RETENTION", "3d"),
     ];
     let server = Server::start_with(dir.path(), &[], &variables);
     // Tokens, and so costs, fall from one call to the next: the first two are the costliest.
@@ -52,5 +54,8 @@ fn a_kept_span_stands_beside_its_entry_and_was_estimated_as_it_is_billed() {
         assert_eq!(row["entries"][0], entries[0]["entry_id"], "{row}");
     }
     assert_eq!(server.rows("SELECT count() AS calls FROM ledgerline.ledger")[0]["calls"], 8);
+    while !server.as_owner("SHOW CREATE TABLE ledgerline.otel_traces").contains("toIntervalDay(3)") {
+        std::thread::yield_now();
+    }
     server.stop();
 }

@@ -1,15 +1,31 @@
-//! A span written anew from its bytes: some attributes left out, some added, everything else as it came.
+//! A span written anew from its bytes: some attributes left out or said otherwise, some added, everything else as it came.
 //!
 //! Fields are copied as they stand, those of later versions of OTLP too.
 
+use std::borrow::Cow;
+
+use super::value::AnyValue;
 use super::wire::{Fields, Slice, WalkError, Wire};
 
-/// Which attributes stay.
+/// What becomes of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays as it came.
+    Keep,
+    /// It is left out.
+    Leave,
+    /// Its value becomes this text.
+    Say(String),
+}
+
+/// What stays of a span.
 pub trait Keep {
-    /// Of a span, a link, a resource or a scope.
-    fn attribute(&self, key: &str) -> bool;
-    /// Of an event of this name.
-    fn event_attribute(&self, event: &str, key: &str) -> bool;
+    /// Of the attributes of a span, a link, a resource or a scope.
+    fn attribute(&self, key: &str, value: AnyValue<'_>) -> Fate;
+    /// Of the attributes of an event of this name.
+    fn event_attribute(&self, event: &str, key: &str, value: AnyValue<'_>) -> Fate;
+    /// Of the text of its status.
+    fn text<'t>(&self, text: &'t str) -> Cow<'t, str>;
 }
 
 /// Writes a protobuf `Span` with another trace state, and with texts as attributes at its end.
@@ -26,14 +42,19 @@ pub fn span(
         let Some(field) = fields.next()? else { break };
         match field {
             (3, Wire::Bytes(_)) => {}
-            (9, Wire::Bytes(pair)) if !keep.attribute(key(pair)) => {}
+            (9, Wire::Bytes(_)) => {
+                attribute(&mut out, &bytes[start..fields.position()], 9, field, &|key, value| {
+                    keep.attribute(key, value)
+                });
+            }
             (11, Wire::Bytes(event)) => {
                 let name = event_name(event)?;
-                let rest = without(event.bytes, 3, |key| keep.event_attribute(name, key))?;
+                let rest = without(event.bytes, 3, |key, value| keep.event_attribute(name, key, value))?;
                 put_bytes(&mut out, 11, &rest);
             }
+            (15, Wire::Bytes(status)) => put_bytes(&mut out, 15, &status_of(status, keep)?),
             (13, Wire::Bytes(link)) => {
-                put_bytes(&mut out, 13, &without(link.bytes, 4, |key| keep.attribute(key))?)
+                put_bytes(&mut out, 13, &without(link.bytes, 4, |key, value| keep.attribute(key, value))?)
             }
             _ => out.extend_from_slice(&bytes[start..fields.position()]),
         }
@@ -49,12 +70,12 @@ pub fn span(
 
 /// Writes a protobuf `Resource`.
 pub fn resource(bytes: &[u8], keep: &impl Keep) -> Result<Vec<u8>, WalkError> {
-    without(bytes, 1, |key| keep.attribute(key))
+    without(bytes, 1, |key, value| keep.attribute(key, value))
 }
 
 /// Writes a protobuf `InstrumentationScope`.
 pub fn scope(bytes: &[u8], keep: &impl Keep) -> Result<Vec<u8>, WalkError> {
-    without(bytes, 3, |key| keep.attribute(key))
+    without(bytes, 3, |key, value| keep.attribute(key, value))
 }
 
 /// Writes a field that holds bytes, a text or a message.
@@ -72,30 +93,71 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// A message without some of the attributes that stand in this field of it.
-fn without(bytes: &[u8], attributes: u32, keeps: impl Fn(&str) -> bool) -> Result<Vec<u8>, WalkError> {
+/// A message whose attributes, which stand in this field of it, become what they may be.
+fn without(
+    bytes: &[u8],
+    attributes: u32,
+    fate: impl Fn(&str, AnyValue<'_>) -> Fate,
+) -> Result<Vec<u8>, WalkError> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut fields = Fields::of(Slice::body(bytes));
     loop {
         let start = fields.position();
-        match fields.next()? {
-            None => return Ok(out),
-            Some((field, Wire::Bytes(pair))) if field == attributes && !keeps(key(pair)) => {}
-            Some(_) => out.extend_from_slice(&bytes[start..fields.position()]),
+        let Some(field) = fields.next()? else { return Ok(out) };
+        let raw = &bytes[start..fields.position()];
+        if field.0 == attributes {
+            attribute(&mut out, raw, attributes, field, &fate);
+        } else {
+            out.extend_from_slice(raw);
         }
     }
 }
 
-/// The key of a `KeyValue`; empty where it is none.
-fn key(pair: Slice<'_>) -> &str {
+/// Writes one attribute, whose field as it came is `raw`.
+fn attribute(
+    out: &mut Vec<u8>,
+    raw: &[u8],
+    number: u32,
+    (_, wire): (u32, Wire<'_>),
+    fate: &impl Fn(&str, AnyValue<'_>) -> Fate,
+) {
+    let Wire::Bytes(slice) = wire else { return };
+    let (key, value) = key_and_value(slice);
+    match fate(key, value) {
+        Fate::Keep => out.extend_from_slice(raw),
+        Fate::Leave => {}
+        Fate::Say(text) => put_bytes(out, number, &pair(key, &text)),
+    }
+}
+
+/// Of a `KeyValue`; what does not hold together is empty.
+fn key_and_value(pair: Slice<'_>) -> (&str, AnyValue<'_>) {
     let mut fields = Fields::of(pair);
-    let mut key = "";
+    let (mut key, mut value) = ("", Slice::EMPTY);
     while let Ok(Some(field)) = fields.next() {
-        if let (1, Wire::Bytes(text)) = field {
-            key = text.text().unwrap_or_default();
+        match field {
+            (1, Wire::Bytes(text)) => key = text.text().unwrap_or_default(),
+            (2, Wire::Bytes(bytes)) => value = bytes,
+            _ => {}
         }
     }
-    key
+    (key, AnyValue::of(value))
+}
+
+/// A `Status` whose text is said as it may be.
+fn status_of(status: Slice<'_>, keep: &impl Keep) -> Result<Vec<u8>, WalkError> {
+    let mut out = Vec::with_capacity(status.bytes.len());
+    let mut fields = Fields::of(status);
+    loop {
+        let start = fields.position();
+        match fields.next()? {
+            None => return Ok(out),
+            Some((2, Wire::Bytes(text))) => {
+                put_bytes(&mut out, 2, keep.text(text.text().unwrap_or_default()).as_bytes());
+            }
+            Some(_) => out.extend_from_slice(&status.bytes[start..fields.position()]),
+        }
+    }
 }
 
 fn event_name(event: Slice<'_>) -> Result<&str, WalkError> {
@@ -122,9 +184,9 @@ fn pair(key: &str, value: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::common::v1::any_value::Value;
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-    use opentelemetry_proto::tonic::trace::v1::Span;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue as ProtoValue, KeyValue};
     use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+    use opentelemetry_proto::tonic::trace::v1::{Span, Status};
     use prost::Message as _;
 
     use super::*;
@@ -132,19 +194,27 @@ mod tests {
     struct NoSecrets;
 
     impl Keep for NoSecrets {
-        fn attribute(&self, key: &str) -> bool {
-            key != "secret"
+        fn attribute(&self, key: &str, value: AnyValue<'_>) -> Fate {
+            match (key, value.text()) {
+                ("secret", _) => Fate::Leave,
+                (_, Some("word")) => Fate::Say("[redacted]".into()),
+                _ => Fate::Keep,
+            }
         }
 
-        fn event_attribute(&self, event: &str, key: &str) -> bool {
-            event != "message" && self.attribute(key)
+        fn event_attribute(&self, event: &str, key: &str, value: AnyValue<'_>) -> Fate {
+            if event == "message" { Fate::Leave } else { self.attribute(key, value) }
+        }
+
+        fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+            text.replace("word", "[redacted]").into()
         }
     }
 
     fn texts(pairs: &[(&str, &str)]) -> Vec<KeyValue> {
         let text = |(key, value): &(&str, &str)| KeyValue {
             key: (*key).into(),
-            value: Some(AnyValue { value: Some(Value::StringValue((*value).into())) }),
+            value: Some(ProtoValue { value: Some(Value::StringValue((*value).into())) }),
             ..KeyValue::default()
         };
         pairs.iter().map(text).collect()
@@ -164,7 +234,8 @@ mod tests {
             trace_state: "ot=th:4".into(),
             name: "chat".into(),
             start_time_unix_nano: 5,
-            attributes: texts(&[("a", "1"), ("secret", "s"), ("b", "2")]),
+            attributes: texts(&[("a", "1"), ("secret", "s"), ("b", "2"), ("c", "word")]),
+            status: Some(Status { message: "pass word".into(), code: 2 }),
             events: vec![event("message"), event("retry")],
             links: vec![Link {
                 trace_id: vec![3; 16],
@@ -178,7 +249,8 @@ mod tests {
         let bytes = span(&before.encode_to_vec(), "ot=th:8", &NoSecrets, added.into_iter()).unwrap();
         let expected = Span {
             trace_state: "ot=th:8".into(),
-            attributes: texts(&[("a", "1"), ("b", "2"), ("weight", "10")]),
+            attributes: texts(&[("a", "1"), ("b", "2"), ("c", "[redacted]"), ("weight", "10")]),
+            status: Some(Status { message: "pass [redacted]".into(), code: 2 }),
             events: vec![
                 Event { attributes: vec![], ..event("message") },
                 Event { attributes: texts(&[("fact", "f")]), ..event("retry") },

@@ -64,6 +64,11 @@ pub enum ValueView<'a> {
 }
 
 impl<'a> AnyValue<'a> {
+    /// The value of an attribute, of its bytes.
+    pub(super) fn of(bytes: Slice<'a>) -> Self {
+        Self { bytes, depth: 0 }
+    }
+
     /// The size of the value on the wire, in bytes: an upper bound for the text in it.
     pub fn wire_len(&self) -> usize {
         self.bytes.bytes.len()

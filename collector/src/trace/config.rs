@@ -5,12 +5,13 @@ use std::time::Duration;
 use domain::resolve::Rules;
 
 use super::judge::TailRules;
+use super::redact::Redactor;
 
 const MIB: usize = 1024 * 1024;
 
 /// Settings of the trace arm. Its memory is bounded by `queue_bytes_max + hold_bytes_max + 2 * batch_bytes_max`, one
 /// request, and some 20 MB of what is remembered of traces and tenants.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Whether there is an arm.
     pub enabled: bool,
@@ -28,10 +29,14 @@ pub struct Config {
     pub settlement: Rules,
     /// Whether prompts, completions, tool arguments and their like are stored with the spans.
     pub keep_content: bool,
+    /// What is replaced in kept texts.
+    pub redactor: Redactor,
     /// What requests waiting to be sampled may hold together, in bytes; a request beyond it is dropped.
     pub queue_bytes_max: usize,
     /// How many requests may wait to be sampled; a request beyond it is dropped.
     pub queue_requests_max: usize,
+    /// For how many days the database keeps spans; `None`: as its tables say.
+    pub retention_days: Option<u32>,
     /// How many spans are inserted together at most.
     pub batch_rows_max: usize,
     /// How large spans inserted together may be, in bytes of memory.
@@ -59,8 +64,11 @@ impl Default for Config {
             hold_bytes_max: 64 * MIB,
             settlement: Rules::default(),
             keep_content: false,
+            redactor: Redactor::new(true, &[])
+                .expect("the known forms are regular expressions, which a test compiles"),
             queue_bytes_max: 32 * MIB,
             queue_requests_max: 4096,
+            retention_days: None,
             batch_rows_max: 10_000,
             batch_bytes_max: 8 * MIB,
             batch_age_max: Duration::from_secs(2),

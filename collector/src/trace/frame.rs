@@ -2,25 +2,25 @@
 
 use bytes::Bytes;
 
-use super::content::{is_content, is_event_content};
 use super::hold::Source;
-use super::row::{Mark, OURS};
-use crate::otlp::rewrite::{self, Keep, put_bytes};
+use super::policy::Policy;
+use super::row::Mark;
+use crate::otlp::rewrite::{self, put_bytes};
 use crate::otlp::{SpanView, WalkError};
 
 /// A request that grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Frame {
     request: Vec<u8>,
-    keep_content: bool,
+    policy: Policy,
 }
 
 impl Frame {
     /// Beyond this it is sent: some thousand spans, and far below what backends take.
     pub(super) const BYTES_MAX: usize = 1 << 20;
 
-    pub(super) fn new(keep_content: bool) -> Self {
-        Self { request: Vec::new(), keep_content }
+    pub(super) fn new(policy: Policy) -> Self {
+        Self { request: Vec::new(), policy }
     }
 
     /// Adds a span, as a group of its own.
@@ -30,13 +30,13 @@ impl Frame {
         source: &Source,
         mark: &Mark<'_>,
     ) -> Result<(), WalkError> {
-        let span = rewrite::span(span.bytes(), &mark.kept.trace_state, self, mark.attributes())?;
+        let span = rewrite::span(span.bytes(), &mark.kept.trace_state, &self.policy, mark.attributes())?;
         let mut spans = Vec::with_capacity(span.len() + source.scope.len() + 32);
-        put_bytes(&mut spans, 1, &rewrite::scope(&source.scope, self)?);
+        put_bytes(&mut spans, 1, &rewrite::scope(&source.scope, &self.policy)?);
         put_bytes(&mut spans, 2, &span);
         put_bytes(&mut spans, 3, source.scope_schema.as_bytes());
         let mut group = Vec::with_capacity(spans.len() + source.resource.len() + 32);
-        put_bytes(&mut group, 1, &rewrite::resource(&source.resource, self)?);
+        put_bytes(&mut group, 1, &rewrite::resource(&source.resource, &self.policy)?);
         put_bytes(&mut group, 2, &spans);
         put_bytes(&mut group, 3, source.resource_schema.as_bytes());
         put_bytes(&mut self.request, 1, &group);
@@ -51,15 +51,5 @@ impl Frame {
     /// Hands it over, where it is not empty, and begins anew.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         (!self.request.is_empty()).then(|| std::mem::take(&mut self.request).into())
-    }
-}
-
-impl Keep for Frame {
-    fn attribute(&self, key: &str) -> bool {
-        !OURS.contains(&key) && (self.keep_content || !is_content(key))
-    }
-
-    fn event_attribute(&self, event: &str, key: &str) -> bool {
-        self.keep_content || !is_event_content(event, key)
     }
 }

@@ -16,6 +16,7 @@
 //! | `decided.rs` | what late spans follow |
 //! | `row.rs`, `text.rs` | a span as the exporter writes it |
 //! | `content.rs` | which attributes are prompts and answers, and not stored |
+//! | `redact.rs`, `policy.rs` | secrets and personal data, replaced in what is kept |
 //! | `frame.rs` | the same as an export request, for the backends of [`crate::forward`] |
 //! | `batch.rs`, `ship.rs` | spans inserted together, with a time limit and a few attempts |
 //! | `arm.rs` | the task that does all this |
@@ -44,6 +45,8 @@ mod trace_state;
 mod row;
 mod text;
 mod content;
+mod redact;
+mod policy;
 mod frame;
 mod batch;
 mod ship;
@@ -58,6 +61,7 @@ pub use config::Config;
 pub use judge::{Reason, TailRules};
 pub use portrait::PriceCalls;
 pub use queue::TraceTapHandle;
+pub use redact::{PatternFault, Redactor};
 pub use row::{ESTIMATED_COST, PROBABILITY, RULE, WEIGHT};
 pub use stats::{Snapshot, TraceStats};
 
@@ -70,6 +74,7 @@ use decided::Decided;
 use frame::Frame;
 use hold::Hold;
 use judge::Judge;
+use policy::Policy;
 use row::RowMaker;
 use ship::Sink;
 
@@ -120,6 +125,7 @@ impl TraceArm {
             bytes_max: config.batch_bytes_max,
             age_max: config.batch_age_max,
         };
+        let policy = Policy::new(config.keep_content, config.redactor);
         let arm = Arm {
             queue,
             closed,
@@ -130,11 +136,12 @@ impl TraceArm {
             judge: Judge::new(config.rules, config.sample_ratio, config.tenant_rate_max),
             hold: Hold::new(config.wait, config.hold_bytes_max, Arc::clone(&stats.held_bytes)),
             decided: Decided::new(Decided::CAPACITY),
-            frame: Frame::new(config.keep_content),
-            maker: RowMaker { keep_content: config.keep_content },
+            frame: Frame::new(policy.clone()),
+            maker: RowMaker { policy },
             batch: Batch::new(limits),
             in_flight: None,
-            sink: Sink::new(database, config.insert_timeout, config.insert_attempts_max, config.retry_pause),
+            sink: Sink::new(database, config.insert_timeout, config.insert_attempts_max, config.retry_pause)
+                .keeping_for(config.retention_days),
             stats,
             #[cfg(test)]
             trap: None,

@@ -9,9 +9,11 @@ use schemas::rows::{SpanRow, TextMap};
 
 use super::content::{is_content, is_event_content};
 use super::judge::Reason;
+use super::policy::Policy;
 use super::sample::Kept;
-use super::text::text;
-use crate::otlp::{Attributes, EventView, LinkView, ResourceView, ScopeView, SpanKind, SpanView, StatusCode};
+use crate::otlp::{
+    Attribute, Attributes, EventView, LinkView, ResourceView, ScopeView, SpanKind, SpanView, StatusCode,
+};
 
 /// The span attribute that says how likely its trace was to be kept: what was kept stands for `1 / probability`.
 pub const PROBABILITY: &str = "ledgerline.sampling.probability";
@@ -53,10 +55,10 @@ impl Mark<'_> {
 }
 
 /// Turns spans into rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct RowMaker {
-    /// Whether content is kept.
-    pub(super) keep_content: bool,
+    /// What may be stored.
+    pub(super) policy: Policy,
 }
 
 /// What the spans of one resource share.
@@ -68,7 +70,7 @@ pub(super) struct ResourceColumns {
 
 impl RowMaker {
     /// The columns of a resource.
-    pub(super) fn resource(self, resource: &ResourceView<'_>) -> ResourceColumns {
+    pub(super) fn resource(&self, resource: &ResourceView<'_>) -> ResourceColumns {
         let mut attributes = resource.attributes().map_while(Result::ok);
         let service_name = attributes.find(|attribute| attribute.key == "service.name");
         ResourceColumns {
@@ -82,7 +84,7 @@ impl RowMaker {
 
     /// The row of a span that was kept.
     pub(super) fn row(
-        self,
+        &self,
         span: &SpanView<'_>,
         mark: &Mark<'_>,
         resource: &ResourceColumns,
@@ -104,7 +106,7 @@ impl RowMaker {
             // A span that ends before it starts comes from a clock that was set back; it took no time.
             duration: span.end_unix_nano.saturating_sub(span.start_unix_nano),
             status_code: status_text(span.status).to_string(),
-            status_message: span.status_message.to_string(),
+            status_message: self.policy.said(span.status_message).into_owned(),
             ..SpanRow::default()
         };
         // Ours alone: a client cannot say how we sampled, or what we believe it costs.
@@ -115,23 +117,25 @@ impl RowMaker {
         row
     }
 
-    fn push_event(self, row: &mut SpanRow, event: &EventView<'_>) {
+    fn push_event(&self, row: &mut SpanRow, event: &EventView<'_>) {
         row.events_timestamp.push(nanos(event.time_unix_nano));
         row.events_name.push(event.name.to_string());
         row.events_attributes.push(self.map(event.attributes(), |key| is_event_content(event.name, key)));
     }
 
-    fn push_link(self, row: &mut SpanRow, link: &LinkView<'_>) {
+    fn push_link(&self, row: &mut SpanRow, link: &LinkView<'_>) {
         row.links_trace_id.push(id_text(link.trace_id));
         row.links_span_id.push(id_text(link.span_id));
         row.links_trace_state.push(link.trace_state.to_string());
         row.links_attributes.push(self.map(link.attributes(), is_content));
     }
 
-    fn map(self, attributes: Attributes<'_>, is_content: impl Fn(&str) -> bool) -> TextMap {
-        let read = attributes.map_while(Result::ok);
-        let kept = read.filter(|attribute| self.keep_content || !is_content(attribute.key));
-        kept.map(|attribute| (attribute.key.to_string(), text(attribute.value))).collect()
+    fn map(&self, attributes: Attributes<'_>, is_content: impl Fn(&str) -> bool) -> TextMap {
+        let stored = |attribute: Attribute<'_>| {
+            let text = self.policy.stored(is_content(attribute.key), attribute.value)?;
+            Some((attribute.key.to_string(), text))
+        };
+        attributes.map_while(Result::ok).filter_map(stored).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Inserting a batch of kept spans: each attempt within a time limit, a few attempts, then an error and no more.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use schemas::rows::SpanRow;
@@ -37,13 +38,39 @@ pub(super) struct Sink {
     timeout: Duration,
     attempts_max: u32,
     pause: Duration,
+    /// For how many days spans are kept, where the database has not been told yet.
+    retention_days: Arc<Mutex<Option<u32>>>,
 }
 
 impl Sink {
     /// A sink with a connection of its own. Clones of a database handle share connections and a lock around what they
     /// know of its tables; behind a database that stalls, the billing arm would wait for us there.
     pub(super) fn new(database: &Database, timeout: Duration, attempts_max: u32, pause: Duration) -> Self {
-        Self { database: Database::new(database.target().clone()), timeout, attempts_max, pause }
+        Self {
+            database: Database::new(database.target().clone()),
+            timeout,
+            attempts_max,
+            pause,
+            retention_days: Arc::default(),
+        }
+    }
+
+    /// The same, that tells the database how long to keep spans once it has taken some: its tables are there then.
+    pub(super) fn keeping_for(self, retention_days: Option<u32>) -> Self {
+        Self { retention_days: Arc::new(Mutex::new(retention_days)), ..self }
+    }
+
+    /// Told once. Where it fails, what was kept before stays in force: a matter for a log, not for the spans.
+    async fn tell_retention(&self) {
+        let days = self.retention_days.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(days) = days else { return };
+        match timeout(self.timeout, self.database.keep_spans_for(days)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(days, %error, "how long sampled spans are kept could not be set")
+            }
+            Err(_) => tracing::warn!(days, "how long sampled spans are kept could not be set in time"),
+        }
     }
 
     /// Inserts the rows, in up to as many attempts as allowed.
@@ -53,7 +80,10 @@ impl Sink {
         loop {
             attempts += 1;
             let error = match timeout(self.timeout, self.database.insert_spans(&rows)).await {
-                Ok(Ok(())) => return Ok(()),
+                Ok(Ok(())) => {
+                    self.tell_retention().await;
+                    return Ok(());
+                }
                 Ok(Err(source)) => ShipError::Refused { attempts, source },
                 Err(_) => ShipError::Silent { attempts, limit: self.timeout },
             };

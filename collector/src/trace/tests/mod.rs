@@ -17,6 +17,8 @@ use domain::resolve::ResolvedCall;
 use domain::usage::TokenClass;
 
 use super::judge::Reason;
+use super::policy::Policy;
+use super::redact::Redactor;
 use super::row::{Mark, RowMaker};
 use super::sample::Sampler;
 use super::{PriceCalls, Stem};
@@ -73,7 +75,10 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
 
 /// The rows of all spans of a request.
 fn rows(body: &[u8], keep_content: bool) -> Vec<SpanRow> {
-    let (sampler, maker) = (Sampler::new(1.0).unwrap(), RowMaker { keep_content });
+    let (sampler, maker) = (
+        Sampler::new(1.0).unwrap(),
+        RowMaker { policy: Policy::new(keep_content, Redactor::new(true, &[]).unwrap()) },
+    );
     let mut rows = Vec::new();
     for group in ExportRequest::new(body).resource_spans().map(Result::unwrap) {
         let resource = maker.resource(&group.resource);
