@@ -10,6 +10,7 @@ mod months;
 mod plans;
 mod invoices;
 mod redecode;
+mod closing;
 mod adjustments;
 mod reconcile;
 mod corpus;
