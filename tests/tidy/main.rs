@@ -74,3 +74,17 @@ fn no_float_comes_near_money() {
         assert_eq!(float, None, "{}", path.display());
     }
 }
+
+#[test]
+fn decisions_are_numbered_one_by_one_and_headed_by_their_numbers() {
+    let mut files: Vec<_> =
+        std::fs::read_dir(root().join("docs/adr")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for (path, number) in files.iter().zip(1..) {
+        let name = path.file_name().unwrap().to_string_lossy();
+        assert!(name.starts_with(&format!("{number:04}-")), "{name} is not the number {number}");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.starts_with(&format!("# {number:04} ")), "{name} is headed otherwise");
+    }
+}

@@ -127,6 +127,9 @@ impl SettleTask {
                     }
                     () = tokio::time::sleep(self.interval) => {}
                 }
+            } else if let Ok(command) = self.commands.try_recv() {
+                // Evidence that comes as fast as it is settled must not keep who asks waiting.
+                self.obey(command).await;
             }
             match self.settler.pass(false).await {
                 Ok(pass) => {
