@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     adjust, config, dashboards, demo, explain, invoice, journal, keys, period, plans, prices, reconcile,
-    redecode, reprice, schema, serve, settle, usage, verify,
+    redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -99,6 +99,8 @@ pub enum Command {
     Config(config::Command),
     /// Show the whole loop on sample calls: send, settle, usage, explain, invoice
     Demo(demo::Args),
+    /// Kill collectors while calls are sent, and compare the ledger with what the clients were told
+    TryToLoseACall(try_to_lose_a_call::Args),
 }
 
 impl Cli {

@@ -21,6 +21,7 @@ mod running_server;
 mod stage;
 mod topology;
 mod trace_arm;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -74,6 +75,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Period(command) => commands::period::run(command, context).await,
         Command::Verify(args) => commands::verify::run(args, context).await,
         Command::Demo(args) => commands::demo::run(args, context).await,
+        Command::TryToLoseACall(args) => commands::try_to_lose_a_call::run(args, context).await,
         Command::Usage(args) => commands::usage::run(args, context).await,
         Command::Keys(command) => commands::keys::run(command, context),
         Command::Prices(command) => commands::prices::run(command, context).await,

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sabotage::Point;
+
 use crate::checkpoint::Checkpoint;
 use crate::collector_id::CollectorId;
 use crate::error::FileError;
@@ -293,6 +295,7 @@ impl Catalog {
             // Out of the lock: unlinking a large file takes the file system milliseconds. The segment leaves the
             // catalog afterwards, so a failure leaves both as they were.
             let name = file_name(oldest.header.ordinal);
+            sabotage::reached(Point::UnlinkBefore);
             match storage.remove(&name) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     outcome = Err(FileError::new("removal", &name, error));
@@ -300,6 +303,7 @@ impl Catalog {
                 }
                 _ => {}
             }
+            sabotage::reached(Point::UnlinkAfter);
             let mut state = self.lock();
             state.segments.pop_front();
             state.used_bytes -= oldest.file_bytes;

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use sabotage::{Bug, Point};
 
 use crate::append::{Appender, Message, Queue};
 use crate::catalog::{Catalog, CollectorRange, ReleasePolicy, Released, Stat};
@@ -198,7 +200,13 @@ impl Journal {
             }
             next.retain(|id| id == state.current() || state.last_seq(id).is_some());
         }
+        if sabotage::is_active(Bug::UnlinkBeforeCursor) {
+            self.catalog.lock().checkpoint = next.clone();
+            self.release(&ReleasePolicy { keep: Duration::ZERO, now: SystemTime::now() })?;
+        }
+        sabotage::reached(Point::CheckpointBefore);
         store.store(self.storage.as_ref(), next.clone())?;
+        sabotage::reached(Point::CheckpointAfter);
         // Only now may segments go by it.
         self.catalog.lock().checkpoint = next;
         Ok(())

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use sabotage::Bug;
+
 use crate::error::FileError;
 use crate::record::RECORD_BYTES_MIN;
 use crate::recovered::Lost;
@@ -61,6 +63,7 @@ pub(crate) fn walk(
     let mut highest_seq = header.first_seq - 1;
     let mut end =
         SegmentEnd { offset: SEGMENT_HEADER_BYTES, seq: highest_seq, confirmed: SEGMENT_HEADER_BYTES };
+    let mut end_before = end;
     loop {
         let limit = stated.map_or(file_bytes, |end| end.offset);
         let found = scan.next(limit, stated.map(|end| end.seq));
@@ -82,6 +85,7 @@ pub(crate) fn walk(
                 highest_seq = header.last_seq();
                 // All before this frame's group was synced before the group was written.
                 let group_start = offset.saturating_sub(u64::from(header.group_offset));
+                end_before = end;
                 end = SegmentEnd {
                     offset: offset + header.frame_bytes(),
                     seq: header.last_seq(),
@@ -96,6 +100,7 @@ pub(crate) fn walk(
             Walk { counts, end, bad, tail: None, tail_unreadable: false, highest_seq: end.seq }
         }
         None => {
+            let end = if sabotage::is_active(Bug::TornTailTooLong) { end_before } else { end };
             let tail = (file_bytes > end.offset).then_some(end.offset..file_bytes);
             let tail_unreadable = tail.is_some() && scan.is_unreadable_behind(end.offset);
             Walk { counts, end, bad, tail, tail_unreadable, highest_seq }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use sabotage::{Bug, Point};
+
 use crate::append::{Durable, Message, Notifier, Request};
 use crate::catalog::{Catalog, Segment};
 use crate::collector_id::CollectorId;
@@ -185,9 +187,13 @@ impl Writer {
 
     /// Writes and syncs the group, then answers everyone in it.
     fn commit(&mut self) {
-        let appends = std::mem::take(&mut self.group.appends);
+        let mut appends = std::mem::take(&mut self.group.appends);
         let Some(last) = appends.last() else { return };
-        let (first_seq, last_seq) = (appends[0].first_seq, last.last_seq);
+        let (first_seq, last_seq, frames) = (appends[0].first_seq, last.last_seq, appends.len() as u64);
+        if sabotage::is_active(Bug::AckBeforeWrite) {
+            self.answer(&mut appends);
+        }
+        sabotage::reached(Point::JournalEncoded);
         let outcome = self.write_and_sync(first_seq, last_seq);
         let bytes = self.group.bytes.len() as u64;
         self.group.bytes.clear();
@@ -197,21 +203,25 @@ impl Writer {
             Ok(end) => {
                 self.catalog.publish(end, |counters| {
                     counters.groups += 1;
-                    counters.appended_frames += appends.len() as u64;
+                    counters.appended_frames += frames;
                     counters.appended_records += last_seq - first_seq + 1;
                     counters.appended_bytes += bytes;
                 });
-                for Encoded { request, first_seq, last_seq } in appends {
-                    request.complete(Ok(Durable::new(self.collector_id, first_seq, last_seq)));
-                }
+                self.answer(&mut appends);
                 self.notifiers.iter().for_each(|notify| notify(last_seq));
             }
             Err(error) => {
-                self.catalog.count(|counters| counters.failed_appends += appends.len() as u64);
+                self.catalog.count(|counters| counters.failed_appends += frames);
                 for Encoded { request, .. } in appends {
                     request.complete(Err(error.clone()));
                 }
             }
+        }
+    }
+
+    fn answer(&self, appends: &mut Vec<Encoded>) {
+        for Encoded { request, first_seq, last_seq } in appends.drain(..) {
+            request.complete(Ok(Durable::new(self.collector_id, first_seq, last_seq)));
         }
     }
 
@@ -228,11 +238,14 @@ impl Writer {
             }
             return Err(self.append_error(error));
         }
-        if let Err(error) = active.file.sync_data() {
+        sabotage::reached(Point::JournalWritten);
+        let unsynced = sabotage::is_active(Bug::AckBeforeSync);
+        if let Err(error) = if unsynced { Ok(()) } else { active.file.sync_data() } {
             let error = FileError::new("sync", &file_name(active.ordinal), error);
             self.abandon_segment(&error);
             return Err(self.append_error(error));
         }
+        sabotage::reached(Point::JournalSynced);
         active.offset += self.group.bytes.len() as u64;
         active.seq = last_seq;
         Ok(SegmentEnd { offset: active.offset, seq: last_seq, confirmed: active.offset })

@@ -23,6 +23,7 @@ pub mod schema;
 pub mod config;
 pub mod dashboards;
 pub mod demo;
+pub mod try_to_lose_a_call;
 
 use crate::config::Loaded;
 use crate::output::Format;

@@ -15,7 +15,6 @@ mod adjustments;
 mod reconcile;
 mod corpus;
 mod metamorphic;
-mod crash;
 mod replay;
 mod proxy;
 mod lying;

@@ -7,7 +7,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-const ROOMS: [&str; 6] = ["domain", "journal", "schemas", "embedded", "collector", "billing"];
+const ROOMS: [&str; 7] = ["sabotage", "domain", "journal", "schemas", "embedded", "collector", "billing"];
 /// Members that are no rooms; they have rows of their own.
 const OUTSIDE: [&str; 1] = ["tests/load"];
 

@@ -1,6 +1,7 @@
 //! Closing a month, step by step. Each step may be repeated, and only the last one closes.
 
 use domain::time::BillingPeriod;
+use sabotage::{Bug, Point};
 use schemas::rows::PeriodRow;
 use schemas::{Database, DatabaseError};
 
@@ -99,8 +100,13 @@ pub async fn close(
     is_complete(&database, options, now).await?;
 
     settler.drain().await?;
+    sabotage::reached(Point::CloseDrained);
     settler.settle_late_duplicates(period).await?;
-    adjustments::post(settler, period).await?;
+    sabotage::reached(Point::CloseDuplicates);
+    if !sabotage::is_active(Bug::CloseBeforeAdjusting) {
+        adjustments::post(settler, period).await?;
+    }
+    sabotage::reached(Point::CloseAdjusted);
     let (verification, manifest) = verify::verify_open(&database, period).await?;
     if !verification.findings.is_empty() {
         return Err(CloseError::Unsound { period, findings: verification.findings });
@@ -113,8 +119,13 @@ pub async fn close(
     };
     // By the same clock as the postings above, and after them.
     let row = manifest.row(period, settler.now() / 1000, made_by);
+    sabotage::reached(Point::CloseVerified);
     // From here on nothing is posted into the month.
     database.insert_period(&format!("close {period}"), &row).await?;
+    sabotage::reached(Point::CloseWritten);
+    if sabotage::is_active(Bug::CloseBeforeAdjusting) {
+        adjustments::post(settler, period).await?;
+    }
     settler.close(period);
     tracing::info!(%period, entries = row.entries, charge = %row.charge, "closed a month");
     Ok(row)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use domain::identity::{CollectorId, IdHasher};
 use domain::ledger::Entry;
+use sabotage::{Bug, Point};
 use schemas::rows::{CursorRow, DecisionRow};
 
 use super::cards;
@@ -47,11 +48,23 @@ impl Settler {
     ) -> Result<Vec<TraceKey>, SettleError> {
         let now = (self.clock)();
         let now_micros = now / 1000;
+        if sabotage::is_active(Bug::CursorBeforeEntries) {
+            self.move_cursors(now_micros).await?;
+        }
+        if sabotage::is_active(Bug::MemoryTrusted) {
+            batch.entries.iter().for_each(|entry| self.store.stand(Arc::new(entry.clone())));
+            self.store.settle(&batch.settled, now);
+        }
         self.keep_prices(&batch.entries, now_micros).await?;
 
+        if !batch.entries.is_empty() {
+            sabotage::reached(Point::SettleEntriesBefore);
+        }
         for entries in batch.entries.chunks(ENTRIES_AN_INSERT) {
             let token = token("entries", entries.iter().map(|entry| entry.id.bytes()));
-            self.database.insert_entries(&token, entries, now_micros).await?;
+            let inserted = self.database.insert_entries(&token, entries, now_micros);
+            sabotage::in_flight(Point::SettleEntriesSending, inserted).await?;
+            sabotage::reached(Point::SettleEntriesAfter);
         }
         for row in &mut batch.decisions {
             row.decided_at = now_micros;
@@ -60,6 +73,7 @@ impl Settler {
             // The time is part of the token: the same decision may be taken, changed, and taken again.
             let parts = rows.iter().map(|row| decision_part(row, now_micros));
             self.database.insert_decisions(&token("decisions", parts), rows).await?;
+            sabotage::reached(Point::SettleDecisionsAfter);
         }
 
         summary.entries += batch.entries.len() as u64;
@@ -91,14 +105,19 @@ impl Settler {
         let rows =
             cards::rows_of(self.prices.book(), &fresh, now_micros, &|layer| self.shelf.source_name(layer));
         let parts = rows.iter().map(|row| row.price_id.clone().into_bytes());
+        sabotage::reached(Point::SettlePricesBefore);
         self.database.insert_prices(&token("prices", parts), &rows).await?;
+        sabotage::reached(Point::SettlePricesAfter);
         self.shelf.keep(rows);
         Ok(())
     }
 
     /// Moves each collector's cursor to just before its first evidence that waits.
     async fn move_cursors(&mut self, now_micros: i64) -> Result<(), SettleError> {
-        let waiting = self.store.unsettled();
+        let waiting = match sabotage::is_active(Bug::CursorPastWaiting) {
+            true => Default::default(),
+            false => self.store.unsettled(),
+        };
         let mut moved: HashMap<CollectorId, u64> = HashMap::new();
         for (&collector, &gathered) in &self.gathered {
             let to = waiting.get(&collector).map_or(gathered, |first| gathered.min(first - 1));
@@ -120,7 +139,9 @@ impl Settler {
             .collect();
         rows.sort_by_key(|row| row.collector_id);
         let parts = rows.iter().map(|row| [&row.collector_id[..], &row.seq.to_le_bytes()].concat());
+        sabotage::reached(Point::SettleCursorBefore);
         self.database.insert_cursors(&token("cursors", parts), &rows).await?;
+        sabotage::reached(Point::SettleCursorAfter);
         self.saved.extend(moved);
         Ok(())
     }

@@ -32,6 +32,7 @@ use domain::observation::KeyStamp;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use prost::Message as _;
+use sabotage::{Bug, Point};
 
 pub use stats::{ForkStats, Snapshot};
 pub use tap::{NoTrace, TraceTap};
@@ -106,9 +107,16 @@ impl<T: TraceTap> Parts<T> {
             blocking(move || parts.understand(body, encoding, &key)).await?
         };
         let Understood { body, frames, tally } = understood;
-        if !frames.is_empty() {
-            self.append.durable(frames).await.map_err(|error| refusal(&error))?;
+        let trusted = sabotage::is_active(Bug::TrustedDedupeCache) && sabotage::seen_before(&body);
+        if !frames.is_empty() && !trusted {
+            let durable = self.append.durable(frames).await;
+            if let Err(error) = durable
+                && !sabotage::is_active(Bug::FailOpenAck)
+            {
+                return Err(refusal(&error));
+            }
         }
+        sabotage::reached(Point::AnswerBefore);
         self.stats.acknowledge(&tally);
         self.trace.offer(&body, key);
         Ok(partial_success(&tally.rejected))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use journal::{AppendError, CollectorId, Journal, Records};
+use sabotage::{Bug, Point};
 use schemas::rows::ObservationRow;
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::{mpsc, watch};
@@ -283,6 +284,9 @@ impl Sealer {
 
     /// Makes bounds durable before anyone sees the batch. Returns the seal's own position; none in a full journal.
     async fn fix(&mut self, seal: &Seal, at_limit: bool) -> Result<Option<u64>, Stopped> {
+        if sabotage::is_active(Bug::SealNotSynced) {
+            return Ok(None);
+        }
         let mut attempts = Attempts::new("sealing a batch in the journal", self.retry, self.clock.clone());
         loop {
             let mut records = Records::new();
@@ -293,6 +297,7 @@ impl Sealer {
             };
             match outcome {
                 Ok(durable) => {
+                    sabotage::reached(Point::SealFixed);
                     attempts.succeeded();
                     self.tell_trouble(&attempts);
                     return Ok(Some(durable.first_seq()));
