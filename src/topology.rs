@@ -187,10 +187,14 @@ pub async fn open_journal(config: &Config, data_dir: &DataDir) -> anyhow::Result
 }
 
 fn journal_config(config: &Config) -> journal::Config {
+    let defaults = journal::Config::default();
+    let frame_bytes_max = usize::try_from(config.journal.segment_size.bytes() / 2).unwrap_or(usize::MAX);
     journal::Config {
         capacity_bytes: config.journal.capacity.bytes(),
         segment_bytes: config.journal.segment_size.bytes(),
-        ..journal::Config::default()
+        // What one request puts into one frame is a megabyte, so half of the smallest segment holds it.
+        frame_bytes_max: defaults.frame_bytes_max.min(frame_bytes_max),
+        ..defaults
     }
 }
 

@@ -10,8 +10,9 @@ use super::source::{Fault, Origin};
 /// A block of one insert must stay one part, or it is not atomic: the engine cuts at 1,048,449 rows.
 const SHIP_ROWS_MAX: u32 = 1_000_000;
 
-/// Offsets within a segment are 32 bits on disk; a segment must hold more than one large request.
-const SEGMENT_SIZE: (ByteSize, ByteSize) = (ByteSize::from_bytes(1 << 20), ByteSize::from_bytes(4095 << 20));
+/// Offsets within a segment are 32 bits on disk; half a segment must hold a frame of evidence, which is a megabyte and its
+/// header.
+const SEGMENT_SIZE: (ByteSize, ByteSize) = (ByteSize::from_bytes(4 << 20), ByteSize::from_bytes(4095 << 20));
 
 /// Every relation that does not hold, named by the key that is easiest to change.
 pub(super) fn faults(config: &Config, entries: &[Entry]) -> Vec<Fault> {

@@ -18,7 +18,7 @@ use super::fleet::Fleet;
 use super::traffic::{Report, Traffic};
 
 /// Between two requests of a client: what is sent must also be settled within the trial.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(40);
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CALLS_A_REQUEST: u64 = 5;

@@ -140,6 +140,7 @@ impl Deaths {
         let hosts = at == 0 && fleet.len() > 1;
         while !self.done() {
             let point = if hosts { None } else { self.next_point(at == fleet.settler(), &mut dice) };
+            let begun = Instant::now();
             let started = fleet.start(at, point.map(|(kill_at, _)| kill_at)).await?;
             let there = match started {
                 Started::Killed => true,
@@ -147,11 +148,9 @@ impl Deaths {
                     let life = match point {
                         Some((kill_at, _)) if is_far(kill_at.point) => FAR_PATIENCE,
                         Some(_) => NEAR_PATIENCE,
-                        None => Duration::from_millis(if hosts {
-                            2_000 + dice.below(4_000)
-                        } else {
-                            20 + dice.below(700)
-                        }),
+                        // On a slow machine a start takes seconds, and settling must get on in between.
+                        None if hosts => begun.elapsed() * 3 + Duration::from_millis(dice.below(4_000)),
+                        None => Duration::from_millis(20 + dice.below(700)),
                     };
                     let given_up = || point.is_none() && self.done();
                     let ended = process.ended_by(Instant::now() + life, given_up).await?;

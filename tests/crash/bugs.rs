@@ -14,22 +14,28 @@ use crate::campaign::BINARY;
 enum Catcher {
     /// The kill campaign.
     Campaign,
+    /// A test beside this one, by name.
+    Here(&'static str),
     /// A test of a room: package, target, name.
     Room(&'static str, &'static [&'static str], &'static str),
 }
-use Catcher::{Campaign, Room};
+use Catcher::{Campaign, Here, Room};
 
 const PROMISES: &[&str] = &["--test", "promises"];
 const UNIT: &[&str] = &["--lib"];
 
 const CAUGHT_BY: &[(Bug, Catcher)] = &[
+    (Bug::FailOpenAck, Here("limits::a_full_journal_refuses_properly_and_heals_by_itself")),
     (Bug::AckBeforeWrite, Campaign),
     (Bug::AckBeforeSync, Room("ledgerline-journal", PROMISES, "crash_points::")),
     (Bug::TornTailTooLong, Campaign),
+    (Bug::TrustedDedupeCache, Here("limits::a_full_journal_refuses_properly_and_heals_by_itself")),
     (Bug::CursorBeforeConfirm, Campaign),
     (Bug::UnlinkBeforeCursor, Room("ledgerline-journal", PROMISES, "release::")),
     (Bug::SealNotSynced, Room("ledgerline-collector", UNIT, "ship::tests::restarts::")),
     (Bug::RetryAsNewRows, Room("ledgerline-collector", UNIT, "ship::tests::faults::")),
+    (Bug::DropOnMemoryLimit, Room("ledgerline-collector", UNIT, "ship::tests::faults::")),
+    (Bug::CountUnchecked, Here("limits::evidence_that_is_not_what_was_committed_is_not_settled")),
     (Bug::CursorPastWaiting, Campaign),
     (Bug::CursorBeforeEntries, Campaign),
     (Bug::MemoryTrusted, Campaign),
@@ -59,6 +65,10 @@ fn passes(catcher: Catcher, bug: &str) -> bool {
                 .output()
                 .unwrap();
             run.status.success()
+        }
+        Here(name) => {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.args([name, "--exact"]).envs(environment).output().unwrap().status.success()
         }
         Room(package, target, name) => {
             let mut command = Command::new(env!("CARGO"));

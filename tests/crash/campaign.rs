@@ -1,7 +1,7 @@
 //! The kill campaign: what `try-to-lose-a-call` does on anyone's machine, with every fail point demanded.
 //!
 //! Thousands of kills, on the machine's own time:
-//! `LEDGERLINE_CRASH_KILLS=5000 cargo test --test crash campaign -- --nocapture`.
+//! `LEDGERLINE_CRASH_KILLS=5000 cargo test --test crash killed_anywhere -- --ignored --nocapture`.
 
 use std::process::Command;
 
@@ -26,6 +26,7 @@ pub fn trial(arguments: &[&str], environment: &[(&str, &str)]) -> Value {
 /// Guarantees: every call acknowledged is in the ledger once, with its usage (I1, I2, I3); no call is there twice; the closed
 /// month is the one its plans make (I5); `verify` finds nothing.
 #[test]
+#[ignore = "minutes on a busy machine; tests/end_to_end/crash.rs kills twenty times in CI"]
 fn killed_anywhere_nothing_is_lost_and_nothing_doubled() {
     let kills = std::env::var("LEDGERLINE_CRASH_KILLS").unwrap_or_else(|_| KILLS.to_owned());
     let seed = std::env::var("LEDGERLINE_CRASH_SEED").unwrap_or_else(|_| "1".to_owned());

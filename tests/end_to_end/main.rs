@@ -15,6 +15,7 @@ mod adjustments;
 mod reconcile;
 mod corpus;
 mod metamorphic;
+mod crash;
 mod replay;
 mod proxy;
 mod lying;

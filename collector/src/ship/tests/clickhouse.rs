@@ -26,6 +26,8 @@ pub enum Mood {
     Work,
     /// Answer 500 with an exception's text.
     Refuse,
+    /// The same, for want of memory.
+    NoMemory,
     /// Answer 200 with something that is no answer, to the question for the table's columns; drop an insert.
     Babble,
     /// Never answer.
@@ -240,6 +242,10 @@ async fn insert(
         Mood::Work => Ok(Response::new(Full::default())),
         Mood::Refuse | Mood::ApplyHalf => {
             let exception = "Code: 242. DB::Exception: Table is in readonly mode. (TABLE_IS_READ_ONLY)";
+            Ok(Response::builder().status(500).body(Full::from(exception)).expect("a valid response"))
+        }
+        Mood::NoMemory => {
+            let exception = "Code: 241. DB::Exception: Query memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)";
             Ok(Response::builder().status(500).body(Full::from(exception)).expect("a valid response"))
         }
         Mood::Babble | Mood::ApplyAndDrop => Err(std::io::Error::other("connection dropped")),

@@ -11,7 +11,9 @@ use crate::ship::{Config, FlushError};
 #[tokio::test]
 async fn whatever_fails_wherever_the_result_is_the_same() {
     for table in ["collectors", "observation_log", "batches"] {
-        for mood in [Mood::Refuse, Mood::Babble, Mood::Hang, Mood::ApplyAndDrop, Mood::ApplyAndHang] {
+        for mood in
+            [Mood::Refuse, Mood::NoMemory, Mood::Babble, Mood::Hang, Mood::ApplyAndDrop, Mood::ApplyAndHang]
+        {
             let (dir, ch) = (tempfile::tempdir().unwrap(), ClickHouse::start().await);
             ch.store().expect(table, &[mood, mood, Mood::Work, mood]);
             let journal = open(dir.path());
