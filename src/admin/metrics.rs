@@ -1,7 +1,7 @@
 //! `/metrics`: every metric in one table, read from the counters at the moment of the request.
 //!
 //! The books balance in public: spans received = observations + links + rejected + plain, positions appended = shipped +
-//! unshipped. `docs/reference/metrics.md` is made from [`TABLE`].
+//! unshipped, spans seen = what they came to, calls among them = calls of the ledger (`balance.rs`). `docs/reference/metrics.md` is made from [`TABLE`].
 
 use std::fmt;
 
@@ -12,6 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Books;
+use super::balance::Drawn;
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,18 @@ pub const TABLE: &[Metric] = &[
         &["state"],
         "net calls posted, by state; unpriced and unmetered ones want a look",
     ),
+    Metric {
+        name: "balance_spans",
+        kind: Kind::Gauge,
+        labels: &["outcome"],
+        help: "distinct spans seen, by what they came to, when the balance was last drawn",
+    },
+    gauge("balance_calls", "net calls of the ledger, when the balance was last drawn"),
+    gauge(
+        "balance_calls_off",
+        "calls by which spans seen and ledger differ; anything but 0 is an error of ours",
+    ),
+    gauge("balance_age_seconds", "how long ago the balance was drawn, by the server that settles"),
     counter("trace_requests_offered", &[], "requests offered to the trace arm"),
     counter("trace_spans_kept", &[], "spans sampled in"),
     counter("trace_spans_sampled_out", &[], "spans sampled out"),
@@ -106,9 +119,9 @@ pub const TABLE: &[Metric] = &[
 ];
 
 /// The page.
-pub fn page(books: &Books) -> Result<String, fmt::Error> {
+pub fn page(books: &Books, drawn: Option<&Drawn>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("ledgerline");
-    registry.register_collector(Box::new(Scrape { values: read(books) }));
+    registry.register_collector(Box::new(Scrape { values: [read(books), read_balance(drawn)].concat() }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
@@ -150,6 +163,22 @@ fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: u64) -> Result<(), 
         Kind::Counter => encoder.encode_counter::<Labels, u64, u64>(&value, None),
         Kind::Gauge => encoder.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
     }
+}
+
+/// The balance as last drawn; nothing before the first, and on a server that does not settle.
+fn read_balance(drawn: Option<&Drawn>) -> Vec<Value> {
+    let Some(Drawn { balance, at }) = drawn else { return Vec::new() };
+    let by_outcome = balance.outcomes.iter();
+    let mut values: Vec<Value> =
+        by_outcome.map(|(outcome, spans)| ("balance_spans", vec![outcome.clone()], *spans)).collect();
+    let calls = u64::try_from(balance.calls.1).unwrap_or(0);
+    let age = at.elapsed().as_secs();
+    values.extend([
+        ("balance_calls", Vec::new(), calls),
+        ("balance_calls_off", Vec::new(), balance.calls_off()),
+        ("balance_age_seconds", Vec::new(), age),
+    ]);
+    values
 }
 
 /// Reads every counter once.

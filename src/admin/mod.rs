@@ -10,6 +10,7 @@
 //! | `GET /jobs` | how far the long reading of such work is; needs the token |
 //! | `POST /jobs` | work that needs the ledger to itself, as JSON (`commands::job`); needs the token |
 
+mod balance;
 mod metrics;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use journal::Journal;
 use schemas::Database;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +65,7 @@ pub struct Books {
 pub struct Admin {
     listener: TcpListener,
     addr: SocketAddr,
+    drawn: watch::Sender<Option<balance::Drawn>>,
     shared: Arc<Shared>,
     console: Option<Console>,
 }
@@ -70,6 +73,7 @@ pub struct Admin {
 struct Shared {
     token: String,
     books: Books,
+    balance: watch::Receiver<Option<balance::Drawn>>,
 }
 
 impl Admin {
@@ -87,7 +91,8 @@ impl Admin {
             .with_context(|| format!("cannot listen on admin.addr {addr}; choose another or free it"))?;
         let addr = listener.local_addr()?;
         let console = addr.ip().is_loopback().then_some(console);
-        Ok(Self { listener, addr, shared: Arc::new(Shared { token, books }), console })
+        let (drawn, balance) = watch::channel(None);
+        Ok(Self { listener, addr, drawn, shared: Arc::new(Shared { token, books, balance }), console })
     }
 
     /// The address as bound.
@@ -97,6 +102,9 @@ impl Admin {
 
     /// Serves until stopped.
     pub async fn run(self, stop: CancellationToken) {
+        let books = &self.shared.books;
+        let (database, billing) = (books.database.reconnected(), books.billing.clone());
+        let balancing = tokio::spawn(balance::draw(database, billing, self.drawn, stop.clone()));
         let router = axum::Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
@@ -110,6 +118,8 @@ impl Admin {
         {
             tracing::error!(%error, "the admin interface stopped");
         }
+        // It may be in the middle of a query, which nobody waits for.
+        balancing.abort();
     }
 }
 
@@ -138,7 +148,7 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn metrics_page(State(shared): State<Arc<Shared>>) -> Response {
-    match metrics::page(&shared.books) {
+    match metrics::page(&shared.books, shared.balance.borrow().as_ref()) {
         Ok(text) => ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -24,14 +24,20 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
         Ok(progress::shown(verify::verify(database, args.month), step).await?)
     })
     .await?;
+    let balance = &found.balance;
     let text = if context.format == Format::Json {
         let findings: Vec<_> = found
             .findings
             .iter()
             .map(|finding| json!({"invariant": finding.invariant, "what": finding.what}))
             .collect();
+        let collectors: Vec<_> = balance.collectors.iter().map(|one| {
+            let unshipped = one.appended.saturating_sub(one.shipped);
+            json!({"host": one.host, "appended": one.appended, "shipped": one.shipped, "unshipped": unshipped})
+        }).collect();
         output::json(&json!({
-            "entries": found.entries, "calls": found.calls, "months": found.months, "outcomes": found.outcomes,
+            "entries": found.entries, "calls": found.calls, "months": found.months, "outcomes": balance.outcomes,
+            "ledger_calls": balance.calls.1, "calls_off": balance.calls_off(), "collectors": collectors,
             "findings": findings,
         }))
     } else {
@@ -39,10 +45,23 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
             "verified {} entries of {} calls in {} months\n",
             found.entries, found.calls, found.months
         );
-        if !found.outcomes.is_empty() {
+        for one in &balance.collectors {
+            let unshipped = one.appended.saturating_sub(one.shipped);
+            text += &format!(
+                "collector on {}: {} positions appended = {} shipped + {unshipped} unshipped\n",
+                one.host, one.appended, one.shipped
+            );
+        }
+        if !balance.outcomes.is_empty() {
             let outcomes: Vec<String> =
-                found.outcomes.iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
-            text += &format!("spans seen: {}\n", outcomes.join(", "));
+                balance.outcomes.iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
+            text += &format!(
+                "balance: {} spans seen = {}; {} of them stand for a call, the ledger has {} calls\n",
+                balance.seen(),
+                outcomes.join(" + "),
+                balance.standing(),
+                balance.calls.1
+            );
         }
         for finding in &found.findings {
             text += &format!("{}: {}\n", finding.invariant, finding.what);

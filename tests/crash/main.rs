@@ -19,3 +19,15 @@ fn the_page_speaks_of_every_point_and_every_bug() {
     let missing: Vec<_> = names.filter(|name| !page.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "docs/correctness.md says nothing of {missing:?}");
 }
+
+/// Guarantees: no alert waits for a metric that there is not.
+#[test]
+fn alerts_speak_of_metrics_that_there_are() {
+    let (rules, page) =
+        (include_str!("../../dashboards/alerts.yml"), include_str!("../../docs/reference/metrics.md"));
+    let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named: Vec<&str> = words.filter(|word| word.starts_with("ledgerline_")).collect();
+    assert!(named.len() > 5);
+    let unknown: Vec<_> = named.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}

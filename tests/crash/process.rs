@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use crate::campaign::BINARY;
 /// A running server. Dropped, it is killed.
 pub struct Server {
     child: Child,
-    pub dir: PathBuf,
     pub otlp_http: String,
     pub admin: String,
 }
@@ -46,7 +45,7 @@ impl Server {
             let found = line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
             found.unwrap_or_else(|| panic!("no {key} in {line:?}")).to_owned()
         };
-        Self { otlp_http: address("otlp_http"), admin: address("admin"), dir: dir.to_owned(), child }
+        Self { otlp_http: address("otlp_http"), admin: address("admin"), child }
     }
 
     /// Posts an export request; `None` where the server went away before it answered.

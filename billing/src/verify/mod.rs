@@ -3,6 +3,7 @@
 //! A check is named after the invariant it holds the ledger to. A finding says which row and what it should say; an
 //! empty list of findings is the promise kept.
 
+mod balance;
 mod overrides;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,6 +24,8 @@ use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
 
+pub use balance::{Balance, Positions};
+
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -41,8 +44,8 @@ pub struct Verification {
     pub calls: u64,
     /// Months looked at.
     pub months: u64,
-    /// Distinct spans by outcome: the balance of what was seen.
-    pub outcomes: BTreeMap<String, u64>,
+    /// What was received, and what it came to.
+    pub balance: Balance,
     /// What does not hold; empty where all is well.
     pub findings: Vec<Finding>,
 }
@@ -292,16 +295,13 @@ async fn check_calls(
 
 /// Every span seen came to something, and the calls among them are the ledger's.
 async fn check_balance(database: &Database, verification: &mut Verification) -> Result<(), DatabaseError> {
-    for row in database.outcome_counts().await? {
-        verification.outcomes.insert(row.outcome, row.spans);
-    }
-    let of = |outcome: &str| verification.outcomes.get(outcome).copied().unwrap_or(0);
-    let seen = of("billed") + of("unpriced") + of("unmetered");
-    let posted = database.net_calls().await?;
-    if of("pending") == 0 && i64::try_from(seen).ok() != Some(posted) {
-        let what = format!("{seen} spans stand for a call, the ledger has {posted} calls");
+    let balance = Balance::draw(database).await?;
+    if balance.calls_off() > 0 {
+        let (standing, (_, calls)) = (balance.standing(), balance.calls);
+        let what = format!("{standing} spans stand for a call, the ledger has {calls} calls");
         verification.findings.push(Finding { invariant: "I9 visible", what });
     }
+    verification.balance = balance;
     Ok(())
 }
 

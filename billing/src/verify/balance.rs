@@ -1,0 +1,106 @@
+//! The balance: everything received came to something, and the calls among it are those of the ledger.
+//!
+//! ```text
+//! of each collector   appended = shipped + unshipped
+//! of distinct spans   seen = billed + unpriced + unmetered + merged + wrapper + … + pending
+//! of calls            billed + unpriced + unmetered = net calls of the ledger, give or take what is pending
+//! ```
+//!
+//! One function draws it, for `verify` and for the metrics of a running server.
+
+use std::collections::BTreeMap;
+
+use schemas::{Database, DatabaseError};
+
+/// A collector's positions, by its last heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Positions {
+    /// Where it runs.
+    pub host: String,
+    /// Durable in its journal.
+    pub appended: u64,
+    /// Of these in the database.
+    pub shipped: u64,
+}
+
+/// The balance, as drawn at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Balance {
+    /// Of each collector.
+    pub collectors: Vec<Positions>,
+    /// Distinct spans by what they came to.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Net calls of the ledger, before the spans were counted and after.
+    pub calls: (i64, i64),
+}
+
+impl Balance {
+    /// Draws it. It reads every observation's outcome: on a large ledger that takes its time.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn draw(database: &Database) -> Result<Self, DatabaseError> {
+        let collectors = database.collectors().await?.into_iter().map(|row| Positions {
+            host: row.host,
+            appended: row.appended_seq,
+            shipped: row.shipped_seq,
+        });
+        let before = database.net_calls().await?;
+        let outcomes = database.outcome_counts().await?;
+        let after = database.net_calls().await?;
+        Ok(Self {
+            collectors: collectors.collect(),
+            outcomes: outcomes.into_iter().map(|row| (row.outcome, row.spans)).collect(),
+            calls: (before, after),
+        })
+    }
+
+    /// Spans of one outcome.
+    pub fn spans(&self, outcome: &str) -> u64 {
+        self.outcomes.get(outcome).copied().unwrap_or(0)
+    }
+
+    /// All spans seen.
+    pub fn seen(&self) -> u64 {
+        self.outcomes.values().sum()
+    }
+
+    /// Spans that stand for a call each.
+    pub fn standing(&self) -> u64 {
+        self.spans("billed") + self.spans("unpriced") + self.spans("unmetered")
+    }
+
+    /// By how many calls spans and ledger differ beyond what pending spans, and postings while it was drawn, explain. Zero
+    /// where the promise is kept.
+    pub fn calls_off(&self) -> u64 {
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let (standing, pending) = (whole(self.standing()), whole(self.spans("pending")));
+        let (least, most) = (self.calls.0.min(self.calls.1), self.calls.0.max(self.calls.1));
+        let short = least.saturating_sub(pending).saturating_sub(standing);
+        let over = standing.saturating_sub(most.saturating_add(pending));
+        short.max(over).max(0).unsigned_abs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By how many calls a balance is off, with so many spans billed and pending and net calls before and after.
+    fn check(billed: u64, pending: u64, calls: (i64, i64)) -> u64 {
+        let outcomes = [("billed", billed), ("pending", pending), ("merged", 1_000)];
+        let outcomes = outcomes.map(|(name, spans)| (name.to_owned(), spans)).into();
+        Balance { collectors: Vec::new(), outcomes, calls }.calls_off()
+    }
+
+    #[test]
+    fn spans_and_ledger_agree_but_for_what_is_under_way() {
+        assert_eq!(check(10, 0, (10, 10)), 0);
+        assert_eq!(check(10, 0, (9, 9)), 1, "a call that is not in the ledger");
+        assert_eq!(check(10, 0, (12, 12)), 2, "calls that no span stands for");
+        assert_eq!(check(10, 3, (13, 13)), 0, "posted, and the cursor did not pass it yet");
+        assert_eq!(check(10, 3, (14, 14)), 1, "more than is pending");
+        assert_eq!(check(10, 0, (8, 12)), 0, "posted while it was drawn");
+        assert_eq!(check(0, 0, (-1, -1)), 1, "a ledger that fell below nothing");
+    }
+}
