@@ -65,11 +65,16 @@ pub fn mutated(samples: &[Vec<u8>], seeded: &mut Seeded) -> Vec<u8> {
 
 /// Runs a target on mutations of its samples, as often or as long as the environment asks for.
 pub fn run(target: &str, samples: &[Vec<u8>], execute: impl Fn(&[u8])) {
+    run_at_cost(1, target, samples, execute);
+}
+
+/// The same with a target that costs so many times what others do.
+pub fn run_at_cost(cost: u64, target: &str, samples: &[Vec<u8>], execute: impl Fn(&[u8])) {
     assert!(!samples.is_empty(), "{target} has samples");
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seconds = number("FUZZ_SECONDS").map(Duration::from_secs);
     let executions =
-        number("FUZZ_EXECUTIONS").unwrap_or(if seconds.is_some() { u64::MAX } else { EXECUTIONS });
+        number("FUZZ_EXECUTIONS").unwrap_or(if seconds.is_some() { u64::MAX } else { EXECUTIONS / cost });
     let day = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 86_400;
     let first = number("FUZZ_SEED").unwrap_or(if seconds.is_some() { day << 40 } else { 0 });
     for sample in samples {

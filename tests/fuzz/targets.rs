@@ -10,7 +10,7 @@ use domain::time::ReceivedAt;
 use journal::{Journal, Kind, ReadItem, Records};
 use schemas::record;
 
-use crate::mutate::run;
+use crate::mutate::{run, run_at_cost};
 
 /// Requests of the recorded corpora with an extension.
 fn requests(extension: &str) -> Vec<Vec<u8>> {
@@ -97,7 +97,8 @@ fn journal_frames() {
         files.filter(|path| path.extension().is_some_and(|found| found == "seg")).max().unwrap()
     };
     let (name, whole) = (segment(dir.path()), std::fs::read(segment(dir.path())).unwrap());
-    run("journal_frames", &[whole], |bytes| {
+    // Each is a directory, and syncs.
+    run_at_cost(10, "journal_frames", &[whole], |bytes| {
         let scratch = tempfile::tempdir().unwrap();
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let path = entry.unwrap().path();
