@@ -20,6 +20,9 @@ pub struct Args {
     /// Go on until so many processes were killed, however long that takes
     #[arg(long, default_value_t = 0, value_name = "N")]
     kills: u64,
+    /// How long to go on for the sake of fail points that no process reached yet (debug builds)
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    chasing: u64,
     /// How many collectors are sent the same calls; the first hosts the database
     #[arg(long, default_value = "3", value_name = "N")]
     collectors: NonZeroUsize,
@@ -34,7 +37,11 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     let home = std::env::temp_dir().join(format!("ledgerline-trial-{}-{seed}", std::process::id()));
     std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     let options = Options {
-        plan: Plan { lasting: Duration::from_secs(args.seconds), kills: args.kills },
+        plan: Plan {
+            lasting: Duration::from_secs(args.seconds),
+            kills: args.kills,
+            chasing: Duration::from_secs(args.chasing),
+        },
         collectors: args.collectors.get(),
         seed,
         engine_library: context.loaded.config.engine.library.clone(),

@@ -26,6 +26,8 @@ pub struct Plan {
     pub lasting: Duration,
     /// At least so many kills.
     pub kills: u64,
+    /// After this long, points that were not reached are given up.
+    pub chasing: Duration,
 }
 
 /// The deaths so far, and those to come.
@@ -82,13 +84,17 @@ impl Deaths {
     /// Whether enough happened.
     pub fn done(&self) -> bool {
         let state = self.state();
-        let points = state.to_reach.is_empty() && state.on_the_way == 0;
-        self.begun.elapsed() >= self.plan.lasting && state.tally.kills() >= self.plan.kills && points
+        let elapsed = self.begun.elapsed();
+        let points = (state.to_reach.is_empty() && state.on_the_way == 0) || elapsed >= self.plan.chasing;
+        elapsed >= self.plan.lasting && state.tally.kills() >= self.plan.kills && points
     }
 
     /// How processes died so far.
     pub fn tally(&self) -> Tally {
-        self.state().tally.clone()
+        let state = self.state();
+        let mut tally = state.tally.clone();
+        tally.not_reached.extend(state.to_reach.iter().map(|(point, _)| *point));
+        tally
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -152,7 +158,7 @@ impl Deaths {
                         None if hosts => begun.elapsed() * 3 + Duration::from_millis(dice.below(4_000)),
                         None => Duration::from_millis(20 + dice.below(700)),
                     };
-                    let given_up = || point.is_none() && self.done();
+                    let given_up = || self.done();
                     let ended = process.ended_by(Instant::now() + life, given_up).await?;
                     if let Some(status) = ended {
                         anyhow::ensure!(

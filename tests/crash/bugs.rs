@@ -58,6 +58,8 @@ fn passes(catcher: Catcher, bug: &str) -> bool {
                     "0",
                     "--kills",
                     "40",
+                    "--chasing",
+                    "90",
                     "--seed",
                     "3",
                 ])
