@@ -70,7 +70,13 @@ fn passes(catcher: Catcher, bug: &str) -> bool {
         }
         Here(name) => {
             let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args([name, "--exact"]).envs(environment).output().unwrap().status.success()
+            command
+                .args([name, "--exact", "--include-ignored"])
+                .envs(environment)
+                .output()
+                .unwrap()
+                .status
+                .success()
         }
         Room(package, target, name) => {
             let mut command = Command::new(env!("CARGO"));
