@@ -232,7 +232,7 @@ async fn insert(
         match mood {
             Mood::Work | Mood::ApplyAndDrop | Mood::ApplyAndHang => store.apply(&insert, insert.rows.len()),
             Mood::ApplyHalf => store.apply(&insert, insert.rows.len() / 2),
-            Mood::Refuse | Mood::Babble | Mood::Hang => {}
+            Mood::Refuse | Mood::NoMemory | Mood::Babble | Mood::Hang => {}
         }
         store.inserts.push(insert);
         mood
