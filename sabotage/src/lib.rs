@@ -10,6 +10,9 @@
 //! can demand that each was reached, and each found. Why it is done so: `docs/adr/`, "name fail points".
 //! Leaves to others: what a kill at a point must not harm (`docs/correctness.md`).
 
+#[cfg(all(feature = "bugs", not(debug_assertions)))]
+compile_error!("the feature `bugs` builds known bugs in; a release must not have it");
+
 mod bug;
 mod point;
 
