@@ -2,7 +2,7 @@
 //!
 //! Tens of kills here, at as many points as processes get to in the time; thousands with every point demanded, on the
 //! machine's own time:
-//! `LEDGERLINE_CRASH_KILLS=5000 cargo test --test crash campaign -- --nocapture`.
+//! `LEDGERLINE_CRASH_KILLS=5000 cargo test --test crash killed_anywhere -- --ignored --nocapture`.
 
 use std::process::Command;
 

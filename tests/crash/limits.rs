@@ -60,7 +60,7 @@ fn is_a_proper_refusal(answer: &Answer) -> bool {
 /// Guarantees: refusals say when to come back, the server says that it is not ready, it heals by itself, and every call
 /// acknowledged before, and the one refused at first, is in the ledger.
 #[test]
-#[ignore = "not yet seen to pass from end to end: run it with --ignored"]
+#[ignore = "fills a journal and starts the engine three times: over a minute on a busy machine"]
 fn a_full_journal_refuses_properly_and_heals_by_itself() {
     let home = tempfile::tempdir().unwrap();
     let (engine_dir, dir) = (home.path().join("engine"), home.path().join("collector"));
