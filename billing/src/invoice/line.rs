@@ -16,7 +16,7 @@ use crate::settle::split_price_id;
 /// One line of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// `usage`, or what a month's total led to: one of [`KINDS`].
+    /// `usage`, or what a month's total led to: one of `KINDS`.
     pub kind: String,
     /// The product feature; empty where none was stated.
     pub feature: String,
