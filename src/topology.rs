@@ -220,7 +220,7 @@ fn receive_config(config: &Config) -> receive::Config {
     }
 }
 
-/// The built-in names, after those of the user's own.
+/// The built-in names, after those of the user's own, and the user's rulings.
 pub fn decode_config(config: &Config) -> DecodeConfig {
     let mut decode = DecodeConfig::default();
     let own = &config.attributes;
@@ -232,5 +232,6 @@ pub fn decode_config(config: &Config) -> DecodeConfig {
     ] {
         names.splice(0..0, own.iter().cloned());
     }
+    decode.not_billable.clone_from(&config.billing.not_billable);
     decode
 }

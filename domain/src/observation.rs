@@ -267,6 +267,8 @@ pub struct Observation<S = String> {
     pub dimensions: Dimensions<S>,
     /// What its resource says.
     pub resource_dimensions: Dimensions<S>,
+    /// The configured ruling that says nobody charges for the call, by its name; never what the attribute says.
+    pub ruling: Option<S>,
     /// The decoder that made this.
     pub decoder_version: u32,
     /// How often the span was read anew from what was kept of it; 0 as it came.
@@ -309,6 +311,7 @@ impl<S> Observation<S> {
             fault: self.fault,
             dimensions: self.dimensions.map(&text),
             resource_dimensions: self.resource_dimensions.map(&text),
+            ruling: self.ruling.map(&text),
             decoder_version: self.decoder_version,
             reread: self.reread,
             attributes: self.attributes.map(&text),

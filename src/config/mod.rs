@@ -7,6 +7,7 @@
 //! | `setting.rs` | values that are common: addresses, counts, lists, yes or no |
 //! | `quantity.rs` | values with a unit: durations, sizes, shares |
 //! | `place.rs` | values that say where ClickHouse is, and the password that must not be shown |
+//! | `rulings.rs` | which attributes say that a call is not billed: a list of tables |
 //! | `source.rs` | flags, environment and file, and which of them a value came from |
 //! | `load.rs` | from sources to a [`Config`], or to every fault at once |
 //! | `relations.rs` | what must hold between keys |
@@ -23,6 +24,7 @@ mod settings;
 mod setting;
 mod quantity;
 mod place;
+mod rulings;
 mod source;
 mod load;
 mod relations;

@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use collector::decode::Ruling;
 use domain::money::{Cost, Currency};
 
 use super::place::{HttpUrl, Name, Secret};
@@ -121,6 +122,9 @@ settings! {
         grace: Duration = "72h";
         /// The currency of prices and invoices.
         currency: Currency = "USD";
+        /// Calls that nobody charges for, by what a span attribute of theirs says: cache hits of a gateway, calls with a
+        /// customer's own provider key. See `docs/rules.md`, section 2.
+        not_billable: Vec<Ruling> = "";
     }
 
     /// The trace arm: which spans are kept to look at. Nothing here touches billing.

@@ -23,6 +23,7 @@ mod restore;
 mod upgrades;
 mod collectors;
 mod late;
+mod rulings;
 mod answers;
 mod exporters;
 mod console;

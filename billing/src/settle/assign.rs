@@ -28,10 +28,13 @@ impl Settler {
             let target = target(call, &effect, prices, plans, pinned.as_ref(), &self.config.currency);
             targets.push((target, effect));
         }
-        let wanted: Vec<_> = targets
+        let wanted: Vec<_> = resolution
+            .calls
             .iter()
-            .map(|(target, effect)| {
-                effect.reversed_by.is_none().then_some((&target.facts, &target.quantities))
+            .zip(&targets)
+            .map(|(call, (target, effect))| {
+                let billed = call.ruled.is_none() && effect.reversed_by.is_none();
+                billed.then_some((&target.facts, &target.quantities))
             })
             .collect();
         batch.entries.extend(ledger::assign(resolution, &ids, &wanted, &standing, &self.periods));

@@ -1,6 +1,9 @@
-//! Where a span says whom and what it is for: names of attributes, which every organisation chooses for itself.
+//! Where a span says whom and what it is for, and that nobody charges for it: names of attributes, which every organisation
+//! chooses for itself.
 
 use domain::observation::Dimensions;
+
+use super::rulings::Ruling;
 
 /// Names of the attributes that tell tenant, feature and the like; earlier names are stronger.
 ///
@@ -27,6 +30,8 @@ pub struct DecodeConfig {
     pub prefixes: Vec<String>,
     /// Attributes that hold an application's own attributes as one JSON object.
     pub json_objects: Vec<String>,
+    /// Attributes that say of a call that it is not billed. An attribute that holds prompts or answers says nothing here.
+    pub not_billable: Vec<Ruling>,
 }
 
 impl Default for DecodeConfig {
@@ -86,6 +91,7 @@ impl Default for DecodeConfig {
                 "metadata.",
             ]),
             json_objects: names(&["metadata", "metadata.requester_metadata", "langfuse.trace.metadata"]),
+            not_billable: Vec::new(),
         }
     }
 }

@@ -118,6 +118,13 @@ pub(super) enum Count {
     ToolInput,
 }
 
+impl Fact {
+    /// Whether it is read from prompts, answers, or what else of them a span records: looked into, never kept.
+    pub(super) fn is_content(self) -> bool {
+        matches!(self, Self::Content | Self::Answer | Self::ProviderMetadata | Self::Request)
+    }
+}
+
 impl Count {
     pub(super) const LEN: usize = Self::ToolInput as usize + 1;
     pub(super) const ALL: [Self; Self::LEN] = [

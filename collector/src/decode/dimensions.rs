@@ -18,6 +18,7 @@ const JSON_BYTES_MAX: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Told<'a> {
     best: [Option<(u16, Cow<'a, str>)>; Dimension::LEN],
+    ruling: Option<String>,
 }
 
 impl<'a> Told<'a> {
@@ -59,12 +60,20 @@ impl<'a> Told<'a> {
                 Value::Object | Value::Array => scan.skip()?,
                 value @ (Value::Str(_) | Value::Bare(_)) => {
                     *scan = ahead;
-                    if let Some((dimension, strength)) = index.json_key(&name) {
-                        let text = match value {
-                            Value::Str(text) => text.get(),
-                            Value::Bare(text) => Cow::Borrowed(text),
-                            Value::Object | Value::Array => continue,
-                        };
+                    let dimension = index.json_key(&name);
+                    let ruled = index.rulings.are_about(&name);
+                    if dimension.is_none() && !ruled {
+                        continue;
+                    }
+                    let text = match value {
+                        Value::Str(text) => text.get(),
+                        Value::Bare(text) => Cow::Borrowed(text),
+                        Value::Object | Value::Array => continue,
+                    };
+                    if ruled {
+                        self.rule(index.rulings.on(&name, as_json(&text)));
+                    }
+                    if let Some((dimension, strength)) = dimension {
                         self.offer(dimension, strength, text);
                     }
                 }
@@ -81,6 +90,20 @@ impl<'a> Told<'a> {
         }
     }
 
+    /// Takes a ruling that an attribute meets; of several the smallest name, so that their order does not count.
+    pub(super) fn rule(&mut self, name: Option<&str>) {
+        if let Some(name) = name
+            && self.ruling.as_deref().is_none_or(|held| name < held)
+        {
+            self.ruling = Some(name.to_owned());
+        }
+    }
+
+    /// The ruling that was met.
+    pub(super) fn take_ruling(&mut self) -> Option<String> {
+        self.ruling.take()
+    }
+
     /// What was told, as the domain's record.
     pub(super) fn dimensions(&mut self) -> Dimensions<Cow<'a, str>> {
         let mut dimensions = Dimensions::default();
@@ -88,6 +111,15 @@ impl<'a> Told<'a> {
             *dimension.of(&mut dimensions) = best.take().map(|(_, text)| text);
         }
         dimensions
+    }
+}
+
+/// A truth value as JSON has it; some producers write an object as Python shows it.
+fn as_json(text: &str) -> &str {
+    match text {
+        "True" => "true",
+        "False" => "false",
+        text => text,
     }
 }
 

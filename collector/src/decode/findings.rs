@@ -131,15 +131,14 @@ impl<'a> Findings<'a> {
         value: AnyValue<'a>,
         kept: &mut Verbatim,
     ) -> Result<(), WalkError> {
-        let states_nothing = entry.dimension.is_none() && !entry.json_object;
+        let states_nothing = entry.dimension.is_none() && !entry.json_object && !entry.ruled;
         let fact = entry.fact.map(|ranked| ranked.fact);
         if states_nothing && matches!(fact, Some(Fact::Content)) {
             return Ok(());
         }
         let wire_len = value.wire_len();
         let value = value.view();
-        let content =
-            matches!(fact, Some(Fact::Content | Fact::Answer | Fact::ProviderMetadata | Fact::Request));
+        let content = fact.is_some_and(|fact| fact.is_content());
         if !content && wire_len <= KNOWN_BYTES_MAX {
             kept.keep(&entry.name, &value);
         } else if !(content || states_nothing && matches!(fact, Some(Fact::Plain))) {
@@ -151,6 +150,9 @@ impl<'a> Findings<'a> {
         let value = value?;
         if let Some(dimension) = entry.dimension {
             self.told.take(dimension, value);
+        }
+        if entry.ruled {
+            self.told.rule(index.rulings.on_value(&entry.name, value));
         }
         if entry.json_object
             && let ValueView::Str(text) = value
@@ -301,9 +303,13 @@ impl<'a> Findings<'a> {
         let Attribute { key, value } = attribute;
         let under = index.under(key);
         let namespace = under.namespace;
-        if let Some(dimension) = under.dimension {
+        let ruled = index.ruled_behind(key);
+        if under.dimension.is_some() || ruled.is_some() {
             let view = value.view()?;
-            self.told.take(dimension, view);
+            if let Some(dimension) = under.dimension {
+                self.told.take(dimension, view);
+            }
+            self.told.rule(ruled.and_then(|attribute| index.rulings.on_value(attribute, view)));
             if value.wire_len() <= UNKNOWN_BYTES_MAX {
                 kept.keep(key, &Ok(view));
             } else {

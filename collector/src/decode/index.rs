@@ -7,6 +7,7 @@ use super::config::{DecodeConfig, Dimension};
 use super::convention::{Fact, Namespace};
 use super::conventions;
 use super::prefixes::Prefixes;
+use super::rulings::Rulings;
 
 /// What an attribute's name means.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Entry {
     pub(super) dimension: Option<(Dimension, u16)>,
     /// Whether it holds dimensions as a JSON object.
     pub(super) json_object: bool,
+    /// Whether rulings are about it.
+    pub(super) ruled: bool,
 }
 
 /// A fact with its place among all conventions.
@@ -47,6 +50,7 @@ pub(super) struct Index {
     /// Configured names alone, for keys behind a prefix or in a JSON object.
     names: HashMap<Box<[u8]>, (Dimension, u16), BuildHasherDefault<NameHasher>>,
     prefixes: Prefixes,
+    pub(super) rulings: Rulings,
 }
 
 /// How many places a name may be found in: of its own, behind a prefix, in a JSON object. Strength counts names first.
@@ -79,7 +83,31 @@ impl Index {
             entry_of(&mut entries, name).json_object = true;
         }
         config.prefixes.iter().for_each(|prefix| prefixes.add_dimensions(prefix));
-        Self { entries, names, prefixes }
+        let mut index = Self { entries, names, prefixes, rulings: Rulings::default() };
+        index.rule(config);
+        index
+    }
+
+    /// Takes over the rulings, but for those about content: what is never kept could not be read again.
+    fn rule(&mut self, config: &DecodeConfig) {
+        let is_content = |name: &str| match self.entries.get(name.as_bytes()).and_then(|entry| entry.fact) {
+            Some(ranked) => ranked.fact.is_content(),
+            None => self.under(name).namespace == Some(Namespace::Content),
+        };
+        let (refused, taken): (Vec<_>, Vec<_>) =
+            config.not_billable.iter().partition(|ruling| is_content(&ruling.attribute));
+        for ruling in refused {
+            let (name, attribute) = (&ruling.name, &ruling.attribute);
+            tracing::warn!(name, attribute, "a ruling is about an attribute of content and rules nothing");
+        }
+        for ruling in &taken {
+            // The name now has an entry, which must not hide the dimension that it tells by its prefix.
+            let dimension = self.under(&ruling.attribute).dimension;
+            let entry = entry_of(&mut self.entries, &ruling.attribute);
+            entry.ruled = true;
+            entry.dimension = entry.dimension.or(dimension);
+        }
+        self.rulings = Rulings::new(taken.into_iter());
     }
 
     /// What a name means as a whole.
@@ -92,6 +120,15 @@ impl Index {
         let start = self.prefixes.start_of(name);
         let dimension = start.dimensions_behind.and_then(|at| self.name(name.get(at..)?, 1));
         Under { namespace: start.namespace, dimension }
+    }
+
+    /// The name behind a configured prefix, if rulings are about that.
+    pub(super) fn ruled_behind<'n>(&self, name: &'n str) -> Option<&'n str> {
+        if self.rulings.is_empty() {
+            return None;
+        }
+        let behind = name.get(self.prefixes.start_of(name).dimensions_behind?..)?;
+        self.rulings.are_about(behind).then_some(behind)
     }
 
     /// The dimension that a key of a JSON object tells.

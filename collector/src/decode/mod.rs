@@ -24,6 +24,7 @@ mod index;
 mod scan;
 mod counts;
 mod answer;
+mod rulings;
 mod dimensions;
 mod findings;
 mod kind;
@@ -47,6 +48,7 @@ use domain::{Link, Observation, ReceivedAt, SpanId, TraceId};
 
 pub use config::DecodeConfig;
 pub use decoded::{Decoded, RejectReason, Rejections, Sink, Spans};
+pub use rulings::Ruling;
 pub use traces::AiTraces;
 
 use crate::otlp::{ExportRequest, SpanFault, SpanView, WalkError};

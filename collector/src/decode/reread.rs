@@ -107,6 +107,7 @@ fn carry_over(kept: &Observation, read: &mut Observation) {
     read.response_id = read.response_id.take().or_else(|| kept.response_id.clone());
     read.streaming = read.streaming.or(kept.streaming);
     read.dimensions.fill_from(&kept.dimensions);
+    fill(&mut read.ruling, &kept.ruling);
 }
 
 /// The reading of a span that turns out to state nothing.
@@ -126,6 +127,7 @@ fn nothing(kept: &Observation) -> Observation {
         estimated: false,
         fault: None,
         dimensions: Default::default(),
+        ruling: None,
         ..kept.clone()
     }
 }

@@ -151,6 +151,7 @@ fn bare<'a>(
         fault: None,
         dimensions: findings.told.dimensions(),
         resource_dimensions: source.resource.dimensions.borrowed().map(|told| text(told.as_str())),
+        ruling: findings.told.take_ruling().map(Cow::Owned),
         decoder_version: DECODER_VERSION,
         reread: 0,
         attributes: Attributes::Here(text(kept)),

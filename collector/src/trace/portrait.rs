@@ -77,7 +77,7 @@ impl Portrait {
             });
             for call in resolution.calls {
                 self.conflict |= call.tenant_conflict.is_some();
-                let cost = prices.cost(&call);
+                let cost = prices.cost(&call).filter(|_| call.ruled.is_none());
                 if let Some(cost) = cost {
                     self.cost += cost;
                     self.costs.insert(call.winner.span, cost);

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::accord::{families, includes_cache_of, states_nothing};
 use super::duplicates::Group;
 use super::tree::Tree;
-use super::{Metering, Outcome, ResolvedCall, Rule, SpanOutcome, SpanRef, TenantSource};
+use super::{Metering, Outcome, ResolvedCall, Rule, SpanOutcome, SpanRef, TenantSource, rulings};
 use crate::naming;
 use crate::observation::{Dimensions, Kind, Observation};
 use crate::usage::{TokenClass, Usage};
@@ -79,16 +79,18 @@ pub(super) fn merge(tree: &Tree<'_>, group: &Group) -> ResolvedCall {
         dimensions: Dimensions::default(),
         tenant_source: TenantSource::None,
         tenant_conflict: None,
+        ruled: rulings::ruled(tree, group),
     }
 }
 
-/// How good a report is as the one to bill by: definite before wrapper, with a strong id of its own, with usage,
-/// trusted, detailed.
+/// How good a report is as the one to bill by: of a call that was made before one of an answer given again, definite before
+/// wrapper, with a strong id of its own, with usage, trusted, detailed.
 fn standing(report: &Observation) -> impl Ord + use<> {
     let id = report.strong_response_id().is_some()
         && report.response_id.as_ref().is_some_and(|id| id.from_attribute);
     let silent = states_nothing(&report.usage);
     (
+        report.ruling.is_none(),
         report.kind == Kind::Call,
         !silent,
         id,
@@ -165,6 +167,16 @@ pub(super) fn outcomes(
         .map(|&node| {
             let span = tree.span_ref(node);
             let won = span == call.winner;
+            if let Some(ruling) = call.ruled.as_ref().filter(|_| won) {
+                return SpanOutcome {
+                    span,
+                    outcome: Outcome::NotBillable,
+                    rule: Rule::Ruled,
+                    reason: ruling.clone(),
+                    call: Some(index),
+                    winner: None,
+                };
+            }
             let conflict = call.tenant_conflict.as_deref().filter(|_| won);
             SpanOutcome {
                 span,

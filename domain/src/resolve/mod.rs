@@ -10,7 +10,7 @@
 //! 2. `duplicates`: which definite calls are reports of one call: by their ids, by `stream_usage`, by `pairing` those in
 //!    `accord`.
 //! 3. `wrappers`: which spans only repeat the calls under them, and which stand for calls nobody reported.
-//! 4. `merge`: one call from its reports: the winner, the usage class by class.
+//! 4. `merge`: one call from its reports: the winner, the usage class by class; `rulings`: whether anybody charges for it.
 //! 5. `attribution`: whom and what it is for.
 
 mod readings;
@@ -20,6 +20,7 @@ mod duplicates;
 mod stream_usage;
 mod pairing;
 mod wrappers;
+mod rulings;
 mod merge;
 mod attribution;
 mod link_keys;
@@ -118,6 +119,8 @@ pub enum Rule {
     WrapperBilled,
     /// A failed attempt without usage.
     Failed,
+    /// A configured ruling says that nobody charges for it.
+    Ruled,
     /// Stated counts break the laws of usage.
     Fault,
     /// Outside the limits on the age of usage.
@@ -139,6 +142,7 @@ impl Rule {
             Self::WrapperLends => "wrapper-lends",
             Self::WrapperBilled => "wrapper-billed",
             Self::Failed => "failed",
+            Self::Ruled => "ruled",
             Self::Fault => "fault",
             Self::Age => "age",
             Self::Kind => "kind",
@@ -215,6 +219,9 @@ pub struct ResolvedCall {
     pub tenant_source: TenantSource,
     /// Tenants that other reports or ancestors stated and that lost, for the record.
     pub tenant_conflict: Option<String>,
+    /// The ruling by which it is not billed, by its name. Such a call is a call to everything else: wrappers repeat it,
+    /// late reports join it.
+    pub ruled: Option<String>,
 }
 
 /// Where a call's tenant was read, best first.

@@ -79,6 +79,7 @@ pub(super) fn span(line: &str) -> Evidence {
         fault: None,
         dimensions: Dimensions::default(),
         resource_dimensions: Dimensions::default(),
+        ruling: None,
         decoder_version: 1,
         reread: 0,
         attributes: Attributes::Here("{}".into()),
@@ -100,6 +101,7 @@ pub(super) fn span(line: &str) -> Evidence {
             "tenant" => observation.dimensions.tenant = Some(value.into()),
             "resource" => observation.resource_dimensions.tenant = Some(value.into()),
             "key" => observation.key.tenant = Some(value.into()),
+            "ruling" => observation.ruling = Some(value.into()),
             "error" => observation.status = SpanStatus::Error,
             "trust" => {
                 observation.trust = match value {
@@ -162,7 +164,14 @@ fn shown(resolution: &Resolution) -> Vec<String> {
                 !matches!(outcome.outcome, Outcome::Billed | Outcome::Merged | Outcome::Attribution)
             })
             .map(|outcome| {
-                format!("{} {}:{}", outcome.outcome.name(), name(outcome.span), outcome.rule.name())
+                let why = if outcome.rule == Rule::Ruled { &outcome.reason } else { "" };
+                let line = format!(
+                    "{} {}:{} {why}",
+                    outcome.outcome.name(),
+                    name(outcome.span),
+                    outcome.rule.name()
+                );
+                line.trim_end().to_string()
             }),
     );
     lines.sort();
@@ -501,6 +510,80 @@ fn a_failed_attempt_without_usage_is_not_billable_and_one_with_usage_is() {
         "a r call x 0-10 error=1
          b r call x 20-30 in=5 out=2 error=1",
         &["b:call 5>2", "not_billable a:failed"],
+    );
+}
+
+/// Which calls are billed, and which are not by which ruling: the same whichever span came first.
+#[track_caller]
+fn check_ruled(trace: &str, expected: &[&str]) {
+    let mut evidence = spans(trace);
+    for _ in 0..2 {
+        let resolution = resolve(&evidence, &Rules::default());
+        let billed = resolution.calls.iter().filter(|call| call.ruled.is_none());
+        let mut lines: Vec<String> = billed.map(|call| format!("billed {}", name(call.winner))).collect();
+        lines.extend(shown(&resolution).into_iter().filter(|line| !line.contains('>')));
+        assert_eq!(lines, expected, "{trace}");
+        evidence.reverse();
+    }
+}
+
+#[test]
+fn a_call_of_which_any_report_carries_a_ruling_is_not_billable() {
+    check_ruled("a r call gateway 0-10 in=5 out=2 ruling=cache", &["not_billable a:ruled cache"]);
+    // The SDK does not know what the gateway did; here with the id of the answer, there without.
+    for id in ["id=1", ""] {
+        let trace = format!(
+            "a r call sdk 0-20 in=5 out=2 {id}
+             b a call gateway 5-15 in=5 out=2 {id} ruling=cache"
+        );
+        check_ruled(&trace, &["not_billable a:ruled cache"]);
+    }
+    check_ruled(
+        "s/a - call sdk 0-20 in=5 out=2 id=1
+         t/b - call gateway 5-15 in=5 out=2 id=1 ruling=own-key process=8
+         t/c b call library 6-14 in=5 out=2 id=1 ruling=cache process=8",
+        &["not_billable a:ruled cache"],
+    );
+    check_ruled("a r call gateway 0-10 error=1 ruling=cache", &["not_billable a:failed"]);
+}
+
+#[test]
+fn a_wrapper_over_a_ruled_call_is_not_billed_in_its_stead_and_one_that_is_billed_may_be_ruled() {
+    check_ruled(
+        "w - wrap x 0-100 in=5 out=2
+         a w call gateway 5-15 in=5 out=2 ruling=cache",
+        &["not_billable a:ruled cache", "wrapper w:wrapper"],
+    );
+    check_ruled(
+        "w - wrap x 0-100 in=9 out=4 ruling=cache
+         a w call sdk 5-15 in=5 out=2
+         b w call sdk 25-35 in=4 out=2",
+        &["billed a", "billed b", "wrapper w:wrapper"],
+    );
+    check_ruled("w - wrap x 0-100 in=9 out=4 ruling=cache", &["not_billable w:ruled cache"]);
+    // What lends its usage to the one call under it speaks of that call.
+    check_ruled(
+        "w - wrap gateway 0-100 in=9 out=4 ruling=cache
+         a w call wire 5-15",
+        &["not_billable a:ruled cache", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
+fn the_call_that_filled_a_cache_is_billed_once_however_often_its_answer_is_given_again() {
+    check_ruled(
+        "s/a - call sdk 0-20 in=5 out=2 id=1
+         s/b a call gateway 5-15 in=5 out=2 id=1
+         t/c - call sdk 300-310 in=5 out=2 id=1
+         t/d c call gateway 302-308 in=5 out=2 id=1 ruling=cache",
+        &["billed a"],
+    );
+    // In one trace, and with the first request seen by the SDK alone.
+    check_ruled(
+        "a r call sdk 0-20 in=5 out=2 id=1
+         c r call sdk 300-310 in=5 out=2 id=1
+         d c call gateway 302-308 in=5 out=2 id=1 ruling=cache",
+        &["billed a"],
     );
 }
 

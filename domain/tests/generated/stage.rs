@@ -198,6 +198,7 @@ impl Stage {
             fault: None,
             dimensions: draft.own.dimensions(),
             resource_dimensions: resource.dimensions(),
+            ruling: None,
             decoder_version: 1,
             reread: 0,
             attributes: Attributes::Here("{}".into()),

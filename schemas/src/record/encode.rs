@@ -92,6 +92,7 @@ fn fields<S: AsRef<str>>(observation: &Observation<S>, message: &mut Writer<'_>)
     message.number(34, mark.bytes.into());
     message.fixed64(35, mark.hash);
     message.number(36, observation.reread.into());
+    message.optional_text(37, observation.ruling.as_ref());
     for (field, class) in [
         (40, TokenClass::Input),
         (41, TokenClass::CacheRead),

@@ -99,6 +99,7 @@ fn observation(bits: u64, text: &str, count: u64) -> Observation {
         resource_dimensions: dimensions(bits, text),
         decoder_version: 1,
         reread: (count % 3) as u32,
+        ruling: bits.maybe(owned()),
         attributes: Attributes::Here(text.repeat(20)),
     }
 }
@@ -220,6 +221,7 @@ fn from_observation(observation: &Observation) -> WireEvidence {
         resource_dimensions: from_dimensions(&observation.resource_dimensions),
         decoder_version: observation.decoder_version,
         reread: observation.reread,
+        ruling: observation.ruling.clone(),
         attributes: String::new(),
         attributes_bytes: attributes.len() as u32,
         attributes_hash: if attributes.is_empty() { 0 } else { hash(attributes.as_bytes()) },

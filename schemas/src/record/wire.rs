@@ -123,6 +123,8 @@ pub(super) struct WireObservation {
     pub(super) attributes_hash: u64,
     #[prost(uint32, tag = "36")]
     pub(super) reread: u32,
+    #[prost(string, optional, tag = "37")]
+    pub(super) ruling: Option<String>,
     #[prost(uint64, optional, tag = "40")]
     pub(super) input: Option<u64>,
     #[prost(uint64, optional, tag = "41")]
@@ -270,6 +272,7 @@ pub(super) fn to_observation(wire: WireObservation, behind: String) -> Result<Ob
         resource_dimensions: to_dimensions(wire.resource_dimensions),
         decoder_version: wire.decoder_version,
         reread: wire.reread,
+        ruling: wire.ruling,
         attributes,
     })
 }

@@ -3,6 +3,7 @@
 mod conventions;
 mod requests;
 mod robustness;
+mod rulings;
 
 use domain::observation::{KeyStamp, Observation};
 use domain::{Evidence, ReceivedAt};
