@@ -219,8 +219,7 @@ fn usage<'a>(
     if producer.habit == Habit::RepeatsEmbeddings && said.dimensions.feature.is_none() {
         said.dimensions.feature = said.dimensions.agent.clone();
     }
-    let Normalised { usage, fault } =
-        counted(&findings, &recorded, producer, said.provider.as_deref(), said.response_id.is_some());
+    let Normalised { usage, fault } = counted(&findings, &recorded, producer, said.provider.as_deref());
     said.usage = usage;
     said.fault = fault;
     for (unit, count) in &findings.units {
@@ -259,14 +258,10 @@ fn counted(
     recorded: &Recorded,
     producer: Producer,
     provider: Option<&str>,
-    named: bool,
 ) -> Normalised {
     let raw = findings.raw_usage.as_ref();
     if findings.counts.is_empty() {
-        // What only the recorded answer states, where it is one answer and is named.
-        let answered = || recorded.usage.as_ref().filter(|_| named);
-        let aggregate = !findings.aggregate.is_empty();
-        return match raw.or_else(answered).filter(|_| raw.is_some() || !aggregate) {
+        return match raw {
             Some(raw) => normalise(raw, meaning_of_raw(raw), None, provider),
             None => normalise(&findings.aggregate, Meaning::Inclusive, None, provider),
         };
