@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use collector::decode::{AiTraces, DECODER_VERSION, DecodeConfig, Decoded, Decoder};
 use domain::observation::{KeyStamp, Kind, Trust};
 use domain::resolve::{Outcome, Rules, resolve};
-use domain::usage::{TokenClass, Usage, UsageFault};
+use domain::usage::{TokenClass, UsageFault};
 use domain::{Attributes, Evidence, Observation, ReceivedAt};
 
 fn sorted(dir: &Path) -> Vec<PathBuf> {
@@ -50,24 +50,8 @@ type Mistake = fn(&Observation) -> Observation;
 
 /// It knew nothing of the library.
 fn unrecognised(read: &Observation) -> Observation {
-    Observation {
-        kind: Kind::Unrecognised,
-        convention: String::new(),
-        operation: String::new(),
-        provider: None,
-        request_model: None,
-        response_model: None,
-        response_id: None,
-        streaming: None,
-        service_tier: None,
-        region: None,
-        usage: Usage::default(),
-        estimated: false,
-        trust: Trust::Instrumentation,
-        fault: None,
-        dimensions: Default::default(),
-        ..read.clone()
-    }
+    let nothing = read.clone().stating_nothing();
+    Observation { kind: Kind::Unrecognised, trust: Trust::Instrumentation, ..nothing }
 }
 
 /// It took one count for another, and the tenant from elsewhere.

@@ -277,6 +277,30 @@ pub struct Observation<S = String> {
     pub attributes: Attributes<S>,
 }
 
+impl Observation {
+    /// The same span, stating nothing of any call.
+    pub fn stating_nothing(self) -> Self {
+        Self {
+            kind: Kind::Attribution,
+            convention: String::new(),
+            operation: String::new(),
+            provider: None,
+            request_model: None,
+            response_model: None,
+            response_id: None,
+            streaming: None,
+            service_tier: None,
+            region: None,
+            usage: Usage::default(),
+            estimated: false,
+            fault: None,
+            dimensions: Dimensions::default(),
+            ruling: None,
+            ..self
+        }
+    }
+}
+
 impl<S> Observation<S> {
     /// The same, each text made into another.
     pub fn map<T>(self, text: impl Fn(S) -> T) -> Observation<T> {

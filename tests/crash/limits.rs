@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::process::{Answer, Server, calls_in_the_ledger, free_port, request};
+use crate::process::{Server, calls_in_the_ledger, free_port};
+use crate::wire::{Answer, http};
 
 /// What the collector may take without the engine (DESIGN: 256 MiB).
 const MEMORY_MAX: u64 = 256 << 20;
@@ -94,7 +95,7 @@ fn a_full_journal_refuses_properly_and_heals_by_itself() {
         assert!(sent < 50_000, "the journal never got full");
     };
     assert!(sent > 0);
-    let ready = request(&collector.admin, "GET", "/readyz", &[], b"").unwrap();
+    let ready = http(&collector.admin, "GET", "/readyz", &[], b"").unwrap();
     // Room for the next small request may be left, but not for this one.
     assert!(
         matches!(ready.status, 200 | 503) && collector.metric("ledgerline_journal_bytes") > 6 << 20,
@@ -246,7 +247,7 @@ fn evidence_that_is_not_what_was_committed_is_not_settled() {
     let password = std::fs::read_to_string(dir.path().join("clickhouse-owner-password")).unwrap();
     let owner = [("x-clickhouse-user", "ledgerline"), ("x-clickhouse-key", password.trim())];
     let taken =
-        request(clickhouse, "POST", "/", &owner, b"DELETE FROM ledgerline.observation_log WHERE seq = 2");
+        http(clickhouse, "POST", "/", &owner, b"DELETE FROM ledgerline.observation_log WHERE seq = 2");
     assert_eq!(taken.as_ref().map(|answer| answer.status), Some(200), "{taken:?}");
     server.stop();
     let (code, said) = crate::process::run(dir.path(), "settle --timeout 10s");

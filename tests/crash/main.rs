@@ -7,6 +7,8 @@ mod campaign;
 mod limits;
 mod process;
 mod release;
+#[path = "../wire/mod.rs"]
+mod wire;
 #[cfg(feature = "bugs")]
 mod bugs;
 

@@ -1,26 +1,18 @@
 //! A `ledgerline serve` under conditions: settings, a limit of open files, no database or one that comes later.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::campaign::BINARY;
+use crate::wire::{Answer, http};
 
 /// A running server. Dropped, it is killed.
 pub struct Server {
     child: Child,
     pub otlp_http: String,
     pub admin: String,
-}
-
-/// An HTTP answer: status, head and body.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
 }
 
 /// A port that nobody listens on.
@@ -50,12 +42,12 @@ impl Server {
 
     /// Posts an export request; `None` where the server went away before it answered.
     pub fn post(&self, body: &[u8]) -> Option<Answer> {
-        request(&self.otlp_http, "POST", "/v1/traces", &[("content-type", "application/json")], body)
+        http(&self.otlp_http, "POST", "/v1/traces", &[("content-type", "application/json")], body)
     }
 
     /// The value of a metric without labels.
     pub fn metric(&self, name: &str) -> u64 {
-        let page = request(&self.admin, "GET", "/metrics", &[], b"").unwrap().body;
+        let page = http(&self.admin, "GET", "/metrics", &[], b"").unwrap().body;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
     }
@@ -101,32 +93,4 @@ pub fn calls_in_the_ledger(dir: &Path) -> u64 {
     let (_, usage) = run(dir, "usage --from 2000-01-01T00:00:00Z --to 2100-01-01T00:00:00Z --format json");
     let usage: serde_json::Value = serde_json::from_str(&usage).unwrap_or_else(|_| panic!("{usage}"));
     usage["totals"]["calls"].as_u64().unwrap()
-}
-
-/// One request on a connection of its own; `None` where the other side goes away.
-pub fn request(
-    address: &str,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Option<Answer> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n",
-        body.len()
-    );
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    stream.write_all(format!("{head}\r\n").as_bytes()).ok()?;
-    // A server may answer before it has read everything.
-    let _ = stream.write_all(body);
-    let mut raw = Vec::new();
-    let _ = stream.read_to_end(&mut raw);
-    let text = String::from_utf8_lossy(&raw);
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
 }

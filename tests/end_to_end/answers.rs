@@ -1,7 +1,8 @@
 //! What clients are told, and what people can run: answers to bad input, invoices, health.
 
-use crate::server::{Server, http};
+use crate::server::Server;
 use crate::spans::request;
+use crate::wire::http;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";

@@ -1,7 +1,8 @@
 //! Several collectors on one ledger, and a ClickHouse that is not there.
 
-use crate::server::{Server, http};
+use crate::server::Server;
 use crate::spans::request;
+use crate::wire::http;
 
 const JSON: &str = "application/json";
 

@@ -1,7 +1,8 @@
 //! The console over HTTP: its files, its figures, and whom it answers.
 
-use crate::server::{Server, http};
+use crate::server::Server;
 use crate::spans::{request, response_id};
+use crate::wire::http;
 
 /// Scenario: forty calls, settled; the console's documents are asked for as its page does.
 /// Guarantees: they are what the commands print, to the byte (I6); nobody of another origin is answered.
@@ -16,6 +17,9 @@ fn the_console_says_what_the_commands_say_and_to_this_machine_alone() {
 
     let page = get("/console");
     assert_eq!(page.status, 200);
+    let policy = page.head.lines().find_map(|line| line.strip_prefix("content-security-policy: "));
+    let policy = policy.unwrap_or_else(|| panic!("{}", page.head));
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     for file in ["/console/console.css", "/console/console.js"] {
         assert!(page.body.contains(file));
         assert_eq!(get(file).status, 200, "{file}");

@@ -34,7 +34,7 @@ fn twenty_kills_lose_nothing_and_double_nothing() {
                         let first = next.fetch_add(CALLS_A_REQUEST, SeqCst);
                         let calls = first..first + CALLS_A_REQUEST;
                         let headers = [("content-type", "application/json")];
-                        let answer = crate::server::http(
+                        let answer = crate::wire::http(
                             &address,
                             "POST",
                             "/v1/traces",

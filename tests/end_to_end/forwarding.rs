@@ -1,7 +1,8 @@
 //! One server that sends on to another: what a backend of `trace.forwards` gets.
 
-use crate::server::{Server, http};
+use crate::server::Server;
 use crate::spans::request;
+use crate::wire::http;
 
 /// Scenario: a server that keeps every trace forwards to a second one, which has no idea of it; spans, metrics and logs come in.
 /// Guarantees: the second gets the kept spans and the other signals, and bills the same calls at the same cost.

@@ -1,8 +1,9 @@
 //! What comes late: it finds what was posted, however long ago, and looks for it no further than it can be.
 
 use crate::money_spans::{Call, OCTOBER, export};
-use crate::server::{Server, http};
+use crate::server::Server;
 use crate::spans::request;
+use crate::wire::http;
 
 const JSON: &str = "application/json";
 

@@ -3,6 +3,8 @@
 //! Nothing here sleeps: a test waits for the `ready` line, for an answer, or for a process to end.
 
 mod server;
+#[path = "../wire/mod.rs"]
+mod wire;
 mod spans;
 mod money_spans;
 mod prices;

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::money_spans::{Call, OCTOBER, export};
-use crate::server::{Server, http};
+use crate::server::Server;
+use crate::wire::http;
 
 const JSON: &str = "application/json";
 

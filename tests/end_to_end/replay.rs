@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::server::{Server, http};
+use crate::server::Server;
 use crate::spans::request;
+use crate::wire::http;
 
 /// Runs a statement as the owner of the embedded ClickHouse; returns what it answers.
 pub fn as_owner(server: &Server, sql: &str) -> String {

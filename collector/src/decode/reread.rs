@@ -10,7 +10,6 @@
 
 use domain::Evidence;
 use domain::observation::{Kind, Observation};
-use domain::usage::Usage;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
@@ -82,7 +81,7 @@ impl Decoder {
         match (found, evidence.pop()) {
             (Found::Hint(observation), _) => Some(*observation),
             (_, Some(Evidence::Observation(observation))) => Some(*observation),
-            (_, _) => Some(nothing(kept)),
+            (_, _) => Some(kept.clone().stating_nothing()),
         }
     }
 }
@@ -108,28 +107,6 @@ fn carry_over(kept: &Observation, read: &mut Observation) {
     read.streaming = read.streaming.or(kept.streaming);
     read.dimensions.fill_from(&kept.dimensions);
     fill(&mut read.ruling, &kept.ruling);
-}
-
-/// The reading of a span that turns out to state nothing.
-fn nothing(kept: &Observation) -> Observation {
-    Observation {
-        kind: Kind::Attribution,
-        convention: String::new(),
-        operation: String::new(),
-        provider: None,
-        request_model: None,
-        response_model: None,
-        response_id: None,
-        streaming: None,
-        service_tier: None,
-        region: None,
-        usage: Usage::default(),
-        estimated: false,
-        fault: None,
-        dimensions: Default::default(),
-        ruling: None,
-        ..kept.clone()
-    }
 }
 
 /// The span as an export request in OTLP/JSON.
