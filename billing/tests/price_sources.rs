@@ -270,7 +270,9 @@ const LITELLM: &str = r#"{
 "bedrock/anthropic.claude-x": {"litellm_provider": "bedrock", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06},
 "gemini/gemini-9": {"litellm_provider": "gemini", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
 "vertex_ai/gemini-9": {"litellm_provider": "vertex_ai-language-models", "input_cost_per_token": 2e-06, "output_cost_per_token": 3e-06},
-"dall-e-3": {"litellm_provider": "openai", "output_cost_per_image": 0.04}
+"dall-e-3": {"litellm_provider": "openai", "output_cost_per_image": 0.04},
+"deepseek-flash": {"litellm_provider": "deepseek", "input_cost_per_token": 3e-07, "output_cost_per_token": 1e-06,
+  "off_peak_pricing": {"input_cost_per_token": 1.5e-07, "windows": [{"hours_utc": "10:00-00:00", "weekdays": [1]}]}}
 }"#;
 
 #[test]
@@ -279,8 +281,10 @@ fn litellm_prices_go_before_bundled_ones_from_the_instant_they_are_imported_for(
     assert_eq!(litellm.origin, Origin::Imported);
     let lists = litellm.read("USD").unwrap();
     let left_out: Vec<String> = lists.left_out.iter().map(Fault::to_string).collect();
-    assert_eq!(left_out.len(), 2, "{left_out:?}");
-    assert!(left_out[0].contains("azure/eu/gpt-4o") && left_out[1].contains("dall-e-3"), "{left_out:?}");
+    assert_eq!(left_out.len(), 3, "{left_out:?}");
+    for (fault, model) in left_out.iter().zip(["azure/eu/gpt-4o", "dall-e-3", "deepseek-flash"]) {
+        assert!(fault.contains(model), "{fault}");
+    }
 
     litellm.since = Some(time("2026-06-01T00:00:00Z"));
     let imported = book(&[litellm.clone()]);

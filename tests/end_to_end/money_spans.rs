@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub struct Call<'a> {
     /// Trace and span; the answer's id follows from `answer`.
     pub trace: u64,
-    /// The answer; two reports of one call have the same.
+    /// The answer; two reports of one call have the same. 0: it has no id.
     pub answer: u64,
     /// The instrumentation.
     pub scope: &'a str,
@@ -54,13 +54,17 @@ fn span(call: &Call<'_>) -> Value {
         "startTimeUnixNano": (end - 1_000_000_000).to_string(), "endTimeUnixNano": end.to_string(),
         "attributes": [
             text("gen_ai.operation.name", "chat"), text("gen_ai.provider.name", "openai"),
-            text("gen_ai.request.model", call.model), text("gen_ai.response.id", &answer),
+            text("gen_ai.request.model", call.model),
             text("tenant.id", call.tenant), text("feature.name", "search"),
             count("gen_ai.usage.input_tokens", call.tokens.0), count("gen_ai.usage.output_tokens", call.tokens.1),
         ],
     });
-    if let (Some(attributes), 1..) = (span["attributes"].as_array_mut(), call.cached) {
-        attributes.push(count("gen_ai.usage.cache_read.input_tokens", call.cached));
+    let stated = [
+        (call.answer > 0).then(|| text("gen_ai.response.id", &answer)),
+        (call.cached > 0).then(|| count("gen_ai.usage.cache_read.input_tokens", call.cached)),
+    ];
+    if let Some(attributes) = span["attributes"].as_array_mut() {
+        attributes.extend(stated.into_iter().flatten());
     }
     span
 }

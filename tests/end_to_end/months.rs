@@ -69,7 +69,9 @@ fn a_closed_month_stays_and_late_usage_goes_to_the_open_one() {
 fn closing_finds_the_duplicate_that_came_beyond_the_window() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start_with(dir.path(), &[], &NARROW);
-    send(&server, &[OCTOBER]);
+    // Of the second, no report names the answer: what it used and when must tell.
+    let unnamed = Call { trace: 10, answer: 0, tokens: (1_234, 56), ..OCTOBER };
+    send(&server, &[OCTOBER, unnamed]);
     // A restart with a window of a second: the report before is not in memory any more once that second is over.
     let received = server.rows("SELECT toString(max(received_at)) AS at FROM ledgerline.observation_log");
     server.stop();
@@ -83,14 +85,16 @@ fn closing_finds_the_duplicate_that_came_beyond_the_window() {
         server.stop();
         Server::start_with(dir.path(), &[], &NARROW)
     };
-    send(&server, &[Call { scope: "other", trace: 2, cached: 400, ..OCTOBER }]);
+    let again = Call { scope: "other", trace: 2, cached: 400, ..OCTOBER };
+    send(&server, &[again, Call { scope: "other", trace: 11, ..unnamed }]);
     let calls = || json(&server, "usage --month 2026-10")["totals"]["calls"].clone();
-    assert_eq!(calls(), 2, "the second report was settled alone");
+    assert_eq!(calls(), 4, "the second reports were settled alone");
     assert_eq!(server.command("verify").status.code(), Some(1), "and verify sees it");
 
     let closed = json(&server, "period close --month 2026-10");
-    assert_eq!((&closed["state"], calls()), (&"closed".into(), 1.into()), "{closed}");
-    assert_eq!(closed["cost"], "0.003000000000", "by the report that knows more");
+    assert_eq!((&closed["state"], calls()), (&"closed".into(), 2.into()), "{closed}");
+    // 0.003 and 1,234 × 2.50 + 56 × 10 dollars a million.
+    assert_eq!(closed["cost"], "0.006645000000", "by the report that knows more");
     server.succeed("verify");
     let outcomes = server
         .rows("SELECT outcome, count() AS n FROM ledgerline.observations GROUP BY outcome ORDER BY outcome");

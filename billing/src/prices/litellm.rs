@@ -5,7 +5,7 @@
 //! hold from an instant that the importer names, or always.
 //!
 //! What is malformed (a negative price, one beyond belief, a key that stands twice) is a fault and refuses the file. What
-//! cannot be said in rate cards (an image by its size, a price of one region) is left out and named, so that such a model
+//! cannot be said in rate cards (an image by its size, a price of one region, one by the day of the week) is left out and named, so that such a model
 //! keeps the price of the next layer, or stays unpriced.
 
 use std::collections::btree_map::Entry;
@@ -210,6 +210,10 @@ fn model(
     }
     if standard.base.is_empty() {
         return Ok(Err("no price by a unit known here".into()));
+    }
+    // At its other hours it would cost what it costs at these.
+    if fields.get("off_peak_pricing").is_some_and(|hours| !hours.is_null()) {
+        return Ok(Err("its price depends on the hour and the day of the week".into()));
     }
     for prices in variants.values_mut() {
         prices.reason_as_output(&standard);
