@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    adjust, config, dashboards, demo, explain, invoice, journal, keys, period, plans, prices, reconcile,
-    redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage, verify,
+    adjust, config, dashboards, demo, estimate, explain, invoice, journal, keys, period, plans, prices,
+    reconcile, redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -59,6 +59,8 @@ pub enum Command {
     Usage(usage::Args),
     /// Show why a number is what it is: the spans seen, what became of each, the arithmetic
     Explain(explain::Args),
+    /// Estimate what calls came to whose spans state no usage, by comparable ones; posts nothing
+    Estimate(estimate::Args),
     /// Preview, issue and export monthly invoices
     #[command(subcommand)]
     Invoice(invoice::Command),

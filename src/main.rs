@@ -71,6 +71,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Serve(_) => commands::serve::run(context).await,
         Command::Settle(args) => commands::settle::run(args, context).await,
         Command::Explain(args) => commands::explain::run(args, context).await,
+        Command::Estimate(args) => commands::estimate::run(args, context).await,
         Command::Invoice(command) => commands::invoice::run(command, context).await,
         Command::Period(command) => commands::period::run(command, context).await,
         Command::Verify(args) => commands::verify::run(args, context).await,

@@ -17,3 +17,4 @@ pub mod invoice;
 pub mod explain;
 pub mod verify;
 pub mod reconcile;
+pub mod unmetered;

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod overrides;
 pub mod plan;
 pub mod invoice;
+pub mod sample;
 
 pub use attributes::{Attributes, AttributesMark};
 pub use identity::{CallId, CollectorId, EntryId, Realm, SpanId, TraceId};
@@ -27,5 +28,6 @@ pub use money::{Amount, Cost, Currency, Rounding};
 pub use observation::{Evidence, Link, Observation};
 pub use price::{PriceBook, PriceId, PriceIndex, RateCard, UnitClass, Unpriced};
 pub use rate::Rated;
+pub use sample::{Expectation, Sample};
 pub use time::{BillingPeriod, EventTime, ReceivedAt};
 pub use usage::{TokenClass, Usage, UsageFault};

@@ -7,6 +7,7 @@ pub mod serve;
 pub mod settle;
 pub mod usage;
 pub mod explain;
+pub mod estimate;
 pub mod invoice;
 pub mod period;
 pub mod verify;

@@ -26,6 +26,7 @@ mod upgrades;
 mod collectors;
 mod late;
 mod rulings;
+mod estimates;
 mod answers;
 mod exporters;
 mod console;

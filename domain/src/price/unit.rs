@@ -235,6 +235,11 @@ impl UnitClass {
         self.unit().traits & (TOKENS | IN) == TOKENS | IN
     }
 
+    /// Whether it is a part of what was generated, counted in tokens.
+    pub fn is_generated_token(self) -> bool {
+        self.unit().traits & (TOKENS | OUT) == TOKENS | OUT
+    }
+
     /// Whether something can be of both kinds at once without one kind being the wider.
     pub fn overlaps(self, other: Self) -> bool {
         let both = self.unit().traits | other.unit().traits;
