@@ -25,6 +25,10 @@ const EXPLAINED: &[(&str, &str)] = &[
     ),
 ];
 
+/// How many usages each model is priced with: one in every context at every one of [`TIMES`], the rest in any context at
+/// any time.
+const USAGES: usize = 200;
+
 /// Times before, between and after the changes in the data, at hours on either side of the daily ones.
 const TIMES: &[&str] = &[
     "2024-03-01T12:00:00Z",
@@ -61,6 +65,13 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (z ^ (z >> 31)) % bound.max(1)
+    }
+
+    /// Any second of the years 2023 to 2027.
+    fn time(&mut self) -> EventTime {
+        let (from, to) = (time("2023-01-01T00:00:00Z").nanos(), time("2028-01-01T00:00:00Z").nanos());
+        let second = self.below(u64::try_from((to - from) / 1_000_000_000).unwrap());
+        EventTime::from_nanos(from + i64::try_from(second).unwrap() * 1_000_000_000)
     }
 
     /// A count of one of the magnitudes that occur, around the limits of tiers too.
@@ -173,9 +184,8 @@ enum Outcome {
 }
 
 /// Prices one call with both. `provider` is the data's own name, or empty for a call that names none.
-fn compare(provider: &str, model: &str, at: &str, context: &Context<'_>, usage: &Usage) -> Outcome {
+fn compare(provider: &str, model: &str, time: EventTime, context: &Context<'_>, usage: &Usage) -> Outcome {
     let words = theirs(usage);
-    let time = time(at);
     let since_epoch = Duration::from_nanos(time.nanos().try_into().unwrap());
     let mut request = PriceRequest::new(model, &words).with_timestamp(UNIX_EPOCH + since_epoch);
     if !provider.is_empty() {
@@ -190,7 +200,7 @@ fn compare(provider: &str, model: &str, at: &str, context: &Context<'_>, usage: 
     let theirs = Calculator::bundled().calculate(&request);
     let book = billing::prices::bundled();
     let ours = book.find(provider, model, time, context);
-    let case = || format!("{provider} {model} at {at} with {context:?}: {usage:?}");
+    let case = || format!("{provider} {model} at {time} with {context:?}: {usage:?}");
     match (ours, theirs) {
         (Ok(found), Ok(theirs)) => {
             assert_eq!(found.card.model, theirs.model_id, "another model: {}", case());
@@ -249,15 +259,18 @@ fn every_model_costs_what_the_reference_says_at_every_time_and_in_every_context(
     for list in book.providers() {
         for prices in &list.models {
             let cards: Vec<&RateCard> = prices.cards().collect();
-            for at in TIMES {
-                for context in CONTEXTS {
-                    let card = cards[dice.below(cards.len() as u64) as usize];
-                    let usage = usage(&mut dice, card);
-                    tally.add(compare(&list.id, prices.model(), at, context, &usage));
-                }
+            for at in 0..USAGES {
+                let card = cards[dice.below(cards.len() as u64) as usize];
+                let usage = usage(&mut dice, card);
+                let (at, context) = match (TIMES.get(at / CONTEXTS.len()), at % CONTEXTS.len()) {
+                    (Some(at), context) => (time(at), context),
+                    (None, _) => (dice.time(), dice.below(CONTEXTS.len() as u64) as usize),
+                };
+                tally.add(compare(&list.id, prices.model(), at, &CONTEXTS[context], &usage));
             }
         }
     }
+    assert!(tally.0.values().sum::<usize>() > 2_000 * USAGES, "{:?}", tally.0);
     // The comparison is of prices, not of refusals; and the one difference there may be does come up.
     assert!(tally.share(Outcome::Same) > 0.9, "{:?}", tally.0);
     assert!(tally.share(Outcome::Differs("no rate is not zero")) > 0.0);
@@ -278,6 +291,7 @@ fn every_spelling_leads_to_the_model_that_the_reference_finds() {
     let data: serde_json::Value =
         serde_json::from_slice(include_bytes!("../data/genai-prices.json")).unwrap();
     let usage = Usage::default().with(TokenClass::Input, 1_000).with(TokenClass::Output, 0);
+    let at = time("2026-11-21T12:00:00Z");
     let mut dice = Dice(20_261_122);
     let mut tally = Tally::default();
     for list in data.as_array().unwrap() {
@@ -299,7 +313,7 @@ fn every_spelling_leads_to_the_model_that_the_reference_finds() {
             for provider in [provider, "azure", "google", ""] {
                 for spelling in &spellings {
                     let context = &CONTEXTS[dice.below(CONTEXTS.len() as u64) as usize];
-                    tally.add(compare(provider, spelling, "2026-11-21T12:00:00Z", context, &usage));
+                    tally.add(compare(provider, spelling, at, context, &usage));
                 }
             }
         }
