@@ -205,7 +205,7 @@ fn assemble(
     let mut drafts = Vec::with_capacity(tenants.len());
     for sum in tenants {
         let mut lines = lines.remove(&(sum.tenant.clone(), sum.currency.clone())).unwrap_or_default();
-        if sum.calls == 0 && lines.is_empty() {
+        if sum.calls == 0 && sum.charge.is_zero() && lines.is_empty() {
             continue;
         }
         lines.sort_by_cached_key(Line::order);
@@ -223,6 +223,9 @@ fn assemble(
     }
     Ok(drafts)
 }
+
+#[cfg(test)]
+mod laws;
 
 #[cfg(test)]
 mod tests {

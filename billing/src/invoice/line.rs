@@ -58,13 +58,14 @@ pub(super) struct Known {
 }
 
 impl Line {
-    /// Where it stands on the invoice. Usage of earlier months comes after that of its own.
+    /// Where it stands on the invoice. Usage of earlier months comes after that of its own. Two lines of which neither
+    /// goes first say the same: the order of the sums they are made of shows nowhere.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let kind = KINDS.iter().position(|kind| *kind == self.kind).unwrap_or(KINDS.len());
         (
             (kind, self.kind.clone(), std::cmp::Reverse(self.service_month), self.corrects.clone()),
             (self.feature.clone(), self.provider.clone(), self.model.clone(), self.unit.clone()),
-            (self.unit_price, self.description.clone(), self.quantity),
+            (self.unit_price, self.description.clone(), self.quantity, self.exact, self.calls),
         )
     }
 

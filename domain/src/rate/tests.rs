@@ -245,11 +245,35 @@ proptest! {
         prop_assert_eq!(cost(&one) + cost(&two), cost(&both));
     }
 
+    /// Each line is rounded once, so that before rounding amounts scale exactly: no line is further off than half of the
+    /// last digit, at either price.
     #[test]
-    fn prices_times_ten_cost_ten_times_as_much(usage in fitting()) {
-        let ten = "input 30.00, output 150.00, cache_read 3.00, cache_write_5m 37.50, cache_write_1h 60.00, reasoning 40.00";
-        let (once, tenfold) = (rate(&usage, &card(FULL)).unwrap().cost, rate(&usage, &card(ten)).unwrap().cost);
-        prop_assert_eq!(once.scaled(Decimal::TEN), Some(tenfold));
+    fn prices_times_k_cost_k_times_as_much_before_rounding(
+        usage in fitting(), prices in proptest::collection::vec((0..10_i64.pow(9), 8..20_u32), 6), k in 0..10_000_i64, scale in 0..5_u32, tier in 0..3_000_000_u64,
+    ) {
+        let classes = [UnitClass::Input, UnitClass::Output, UnitClass::CacheRead, UnitClass::CacheWrite5m, UnitClass::CacheWrite1h, UnitClass::Reasoning];
+        let factor = Decimal::new(k, scale);
+        let of = |factor: Decimal| {
+            let tiered = |(mantissa, scale): (i64, u32)| {
+                let price = Decimal::new(mantissa, scale) * factor;
+                Rate::tiered(price, vec![Tier { above: tier, unit_price: price * Decimal::TWO }])
+            };
+            let rates = classes.into_iter().zip(prices.iter().copied().map(tiered)).collect();
+            let rates = Rates::new(rates, Vec::new());
+            let card = RateCard { rates, ..card("") };
+            rate(&usage, &card).unwrap()
+        };
+        let (once, scaled) = (of(Decimal::ONE), of(factor));
+        prop_assert_eq!(once.tier, scaled.tier);
+        // In units of 10^-24: exact integers, no second implementation of rounding.
+        let exact = |rated: &Rated| -> i128 {
+            rated.lines.iter().map(|line| i128::from(line.quantity) * line.unit_price.mantissa() * 10_i128.pow(24 - line.unit_price.scale())).sum()
+        };
+        prop_assert_eq!(exact(&scaled) * 10_i128.pow(scale), exact(&once) * i128::from(k));
+        for rated in [&once, &scaled] {
+            let off = (rated.cost.picos() * 10_i128.pow(12) - exact(rated)).abs();
+            prop_assert!(2 * off <= rated.lines.len() as i128 * 10_i128.pow(12), "{off}");
+        }
     }
 
     #[test]
