@@ -220,6 +220,7 @@ fn settle_config(config: &Config) -> SettleConfig {
         currency: config.billing.currency.code().to_string(),
         grace: config.billing.grace,
         config_hash: billing_hash(config),
+        estimate_waiting: !config.budget.is_empty(),
         ..SettleConfig::default()
     }
 }

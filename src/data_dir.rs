@@ -4,6 +4,7 @@
 //! DIR/lock                        held by the one process that uses the directory
 //! DIR/serve.json                  addresses of a running server
 //! DIR/api-keys.json               API keys, hashed
+//! DIR/budget-alerts.json          alerts of budgets, raised and delivered
 //! DIR/clickhouse-owner-password   of the embedded ClickHouse
 //! DIR/clickhouse/                 the embedded ClickHouse
 //! DIR/journal/                    what was acknowledged

@@ -5,6 +5,7 @@
 mod admin;
 mod admin_client;
 mod billing_arm;
+mod budgets;
 mod cli;
 mod commands;
 mod config;

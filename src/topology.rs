@@ -1,7 +1,7 @@
 //! `serve`, put together: read top to bottom as the data flows.
 //!
 //! ```text
-//! receive ─▶ decode ─▶ fork ─┬─▶ journal ─▶ ship ─▶ settle      (billing_arm.rs)
+//! receive ─▶ decode ─▶ fork ─┬─▶ journal ─▶ ship ─▶ settle      (billing_arm.rs) ─▶ budgets
 //!                            └─▶ hold ─▶ sample ─▶ ship         (trace_arm.rs)
 //! ```
 //!
@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, Books};
 use crate::billing_arm::BillingArm;
+use crate::budgets::Budgets;
 use crate::config::Config;
 use crate::connect::{engine_config, owner_target, remote_target};
 use crate::console::Console;
@@ -60,7 +61,7 @@ pub async fn serve(
     let receiving = Stage::on_all_cores("receive")?;
     let receive = {
         let _here = receiving.enter();
-        Receive::bind(receive_config(config), keys)?
+        Receive::bind(receive_config(config), keys.clone())?
     };
 
     let (billing, append) =
@@ -79,6 +80,8 @@ pub async fn serve(
     let fork =
         Fork::passing_to(forwards.clone(), decoder, ai_traces, append, trace_tap.clone(), Clock::system());
 
+    let budgets = Budgets::start(config, &clickhouse.database, billing.handles().settle_status)?;
+
     let token = uuid::Uuid::new_v4().simple().to_string();
     let books = Books {
         receive: receive.stats(),
@@ -88,12 +91,14 @@ pub async fn serve(
         billing: billing.handles(),
         journal: Arc::downgrade(&journal),
         database: clickhouse.database.clone(),
+        budgets: budgets.known(),
     };
     let console = Console {
         database: clickhouse.database.reconnected(),
         currency: config.billing.currency.code().to_string(),
     };
-    let admin = Admin::bind(config.admin.addr, token.clone(), books, console).await?;
+    let admin =
+        Admin::bind(config.admin.addr, token.clone(), books, console, budgets.desk(config, keys)).await?;
     let note = RunningServer {
         pid: std::process::id(),
         admin: format!("http://{}", admin.addr()),
@@ -118,6 +123,7 @@ pub async fn serve(
     tracing::info!(drained = shipped.drained, unshipped = shipped.status.unshipped, "shipping has stopped");
     stop_admin.cancel();
     administering.await.context("the admin interface ended badly")?;
+    budgets.finish().await?;
     tracing_arm.await.context("the trace arm ended badly")?;
     forwarding.finish().await;
     RunningServer::remove(&data_dir)?;

@@ -18,3 +18,4 @@ pub mod explain;
 pub mod verify;
 pub mod reconcile;
 pub mod unmetered;
+pub mod budget;

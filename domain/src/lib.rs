@@ -19,6 +19,7 @@ pub mod rate;
 pub mod ledger;
 pub mod overrides;
 pub mod plan;
+pub mod budget;
 pub mod invoice;
 pub mod sample;
 

@@ -20,12 +20,14 @@ mod override_book;
 mod provider_hours;
 mod metering;
 mod invoice_sums;
+mod budget_sums;
 mod inquiries;
 mod trace_store;
 pub mod progress;
 mod literal;
 mod picos;
 
+pub use budget_sums::{SpentQuery, SpentRow, Stretch, TouchedHour};
 pub use database::{Database, DatabaseError, Target};
 pub use duplicate_search::{LinkRow, SplitKey};
 pub use evidence_log::{IndexRow, KeyedTraceRow, TraceRow};

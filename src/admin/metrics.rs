@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use chrono::Utc;
 use collector::trace::Reason;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
@@ -13,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::Books;
 use super::balance::Drawn;
+use crate::budgets::Known;
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,10 @@ const fn counter(name: &'static str, labels: &'static [&'static str], help: &'st
 
 const fn gauge(name: &'static str, help: &'static str) -> Metric {
     Metric { name, kind: Kind::Gauge, labels: &[], help }
+}
+
+const fn labelled_gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, help }
 }
 
 /// Every metric.
@@ -116,12 +122,31 @@ pub const TABLE: &[Metric] = &[
         &[],
         "spans that came after their trace was decided, and followed the decision",
     ),
+    labelled_gauge(
+        "budget_used_percent",
+        &["budget"],
+        "how much of a budget's limit is spent, by the account that spent most",
+    ),
+    labelled_gauge(
+        "budget_accounts_over",
+        &["budget"],
+        "accounts of a budget at or over its limit, by the ledger",
+    ),
+    gauge("budget_age_seconds", "how long ago the ledger was last read for budgets"),
+    gauge("budget_failing", "1 while the ledger cannot be read for budgets; answers say how old they are"),
+    counter("budget_alerts", &["kind"], "alerts of budgets raised, by the server that settles"),
+    gauge("budget_alerts_waiting", "alerts that no receiver has taken yet"),
+    counter("budget_alerts_delivered", &[], "alerts that the receiver took"),
+    counter("budget_attempts_failed", &[], "attempts to deliver an alert that failed; each is repeated"),
+    counter("budget_alerts_expired", &[], "alerts that nobody took for days, and that were given up"),
 ];
 
 /// The page.
 pub fn page(books: &Books, drawn: Option<&Drawn>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("ledgerline");
-    registry.register_collector(Box::new(Scrape { values: [read(books), read_balance(drawn)].concat() }));
+    registry.register_collector(Box::new(Scrape {
+        values: [read(books), read_balance(drawn), read_budgets(&books.budgets.borrow())].concat(),
+    }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
@@ -178,6 +203,28 @@ fn read_balance(drawn: Option<&Drawn>) -> Vec<Value> {
         ("balance_calls_off", Vec::new(), balance.calls_off()),
         ("balance_age_seconds", Vec::new(), age),
     ]);
+    values
+}
+
+/// Where budgets stand; nothing where none is configured.
+fn read_budgets(known: &Known) -> Vec<Value> {
+    let stats = &known.stats;
+    let mut values: Vec<Value> = Vec::new();
+    for budget in &stats.over {
+        values.push(("budget_used_percent", vec![budget.budget.clone()], budget.used_percent_max));
+        values.push(("budget_accounts_over", vec![budget.budget.clone()], budget.over));
+    }
+    let Some(view) = &known.view else { return values };
+    let age = u64::try_from((Utc::now() - view.as_of()).num_seconds()).unwrap_or(0);
+    values.extend([
+        ("budget_age_seconds", Vec::new(), age),
+        ("budget_failing", Vec::new(), u64::from(known.trouble.is_some())),
+        ("budget_alerts_waiting", Vec::new(), stats.waiting),
+        ("budget_alerts_delivered", Vec::new(), stats.delivered),
+        ("budget_attempts_failed", Vec::new(), stats.attempts_failed),
+        ("budget_alerts_expired", Vec::new(), stats.expired),
+    ]);
+    values.extend(stats.raised.iter().map(|(kind, count)| ("budget_alerts", vec![(*kind).into()], *count)));
     values
 }
 

@@ -5,6 +5,7 @@
 //! | `GET /healthz` | 200 while the process serves |
 //! | `GET /readyz` | 200 when OTLP accepts and the journal is writable; what ClickHouse does is reported apart |
 //! | `GET /metrics` | Prometheus text |
+//! | `GET /v1/budget…` | where budgets stand (`budgets`) |
 //! | `GET /console` | a page for people, on loopback alone (`console`) |
 //! | `POST /settle` | ships and settles everything acknowledged so far; needs the token in the data directory |
 //! | `GET /jobs` | how far the long reading of such work is; needs the token |
@@ -36,6 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::billing_arm::BillingHandles;
+use crate::budgets::{BudgetDesk, Known};
 use crate::commands::job::{self, Job};
 use crate::commands::settle::drain;
 use crate::console::Console;
@@ -59,6 +61,8 @@ pub struct Books {
     pub journal: Weak<Journal>,
     /// ClickHouse.
     pub database: Database,
+    /// What is known of budgets.
+    pub budgets: watch::Receiver<Known>,
 }
 
 /// The interface, bound.
@@ -68,6 +72,7 @@ pub struct Admin {
     drawn: watch::Sender<Option<balance::Drawn>>,
     shared: Arc<Shared>,
     console: Option<Console>,
+    budgets: BudgetDesk,
 }
 
 struct Shared {
@@ -79,20 +84,30 @@ struct Shared {
 impl Admin {
     /// Binds the address.
     ///
-    /// The console is served on loopback alone: it shows what every tenant spends, to whoever reaches it.
+    /// The console is served on loopback alone: it shows what every tenant spends, to whoever reaches it. Budgets are
+    /// answered elsewhere too, to keys that may ask.
     pub async fn bind(
         addr: SocketAddr,
         token: String,
         books: Books,
         console: Console,
+        mut budgets: BudgetDesk,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(addr)
             .await
             .with_context(|| format!("cannot listen on admin.addr {addr}; choose another or free it"))?;
         let addr = listener.local_addr()?;
         let console = addr.ip().is_loopback().then_some(console);
+        budgets.needs_key = !addr.ip().is_loopback();
         let (drawn, balance) = watch::channel(None);
-        Ok(Self { listener, addr, drawn, shared: Arc::new(Shared { token, books, balance }), console })
+        Ok(Self {
+            listener,
+            addr,
+            drawn,
+            shared: Arc::new(Shared { token, books, balance }),
+            console,
+            budgets,
+        })
     }
 
     /// The address as bound.
@@ -112,6 +127,7 @@ impl Admin {
             .route("/settle", post(settle))
             .route("/jobs", post(do_job).get(job_progress))
             .with_state(self.shared)
+            .merge(self.budgets.router())
             .merge(self.console.map(Console::router).unwrap_or_default());
         if let Err(error) =
             axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await

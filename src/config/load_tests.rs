@@ -120,7 +120,7 @@ fn all_faults_come_together_each_with_key_value_origin_and_what_is_allowed() {
     let faults = faults(&sources(Some(file), &variables, &[("admin.addr", "--admin-addr", "here")]));
     let expected = [
         "billing.lateness = … (ledgerline.toml): expected a key of [billing]: late_limit, future_limit, grace, currency",
-        "colour = … (ledgerline.toml): expected a key of the file: data_dir, shutdown_timeout, otlp, auth,",
+        "colour = … (ledgerline.toml): expected a key of the file: data_dir, shutdown_timeout, budget, otlp, auth,",
         "admin.addr = \"here\" (--admin-addr): expected an address and port",
         "clickhouse.url = \"http://…@db\" (LEDGERLINE_CLICKHOUSE_URL): expected a URL",
         "clickhouse.password = … (ledgerline.toml): expected a text",

@@ -8,6 +8,7 @@
 //! | `quantity.rs` | values with a unit: durations, sizes, shares |
 //! | `place.rs` | values that say where ClickHouse is, and the password that must not be shown |
 //! | `rulings.rs` | which attributes say that a call is not billed: a list of tables |
+//! | `budgets.rs` | how much may be spent: a list of tables |
 //! | `source.rs` | flags, environment and file, and which of them a value came from |
 //! | `load.rs` | from sources to a [`Config`], or to every fault at once |
 //! | `relations.rs` | what must hold between keys |
@@ -25,6 +26,7 @@ mod setting;
 mod quantity;
 mod place;
 mod rulings;
+mod budgets;
 mod source;
 mod load;
 mod relations;

@@ -6,6 +6,7 @@ use super::load::Entry;
 use super::quantity::ByteSize;
 use super::sections::Config;
 use super::source::{Fault, Origin};
+use crate::budgets::SigningKey;
 
 /// A block of one insert must stay one part, or it is not atomic: the engine cuts at 1,048,449 rows.
 const SHIP_ROWS_MAX: u32 = 1_000_000;
@@ -45,6 +46,13 @@ pub(super) fn faults(config: &Config, entries: &[Entry]) -> Vec<Fault> {
             require(false, key, format!("an address other than that of {other}"));
         }
     }
+
+    let secret = config.alerts.secret.reveal();
+    require(
+        config.alerts.webhook.is_none() || SigningKey::read(secret).is_some(),
+        "alerts.secret",
+        "a secret of at least 16 characters with alerts.webhook, or `whsec_` and the base64 of at least 16 bytes".to_owned(),
+    );
 
     let alone = config.clickhouse.cluster.is_some() && config.clickhouse.url.is_none();
     require(

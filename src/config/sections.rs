@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use collector::decode::Ruling;
+use domain::budget::Budget;
 use domain::money::{Cost, Currency};
 
 use super::place::{HttpUrl, Name, Secret};
@@ -23,6 +24,8 @@ settings! {
         data_dir: PathBuf = "ledgerline-data";
         /// How long a stopping server may take to drain. What is left then stays in the journal.
         shutdown_timeout: Duration = "25s";
+        /// How much may be spent, by whom, a day or a month: tables `[[budget]]`. See `docs/budgets.md`.
+        budget: Vec<Budget> = "";
     }
 
     /// Receiving OTLP.
@@ -125,6 +128,14 @@ settings! {
         /// Calls that nobody charges for, by what a span attribute of theirs says: cache hits of a gateway, calls with a
         /// customer's own provider key. See `docs/rules.md`, section 2.
         not_billable: Vec<Ruling> = "";
+    }
+
+    /// Telling of budgets.
+    alerts: Alerts {
+        /// Where alerts of budgets are posted, signed. Unset: they are only logged.
+        webhook: Option<HttpUrl>;
+        /// The secret they are signed with, at least 16 characters; `whsec_` and base64, or any other text.
+        secret: Secret = "";
     }
 
     /// The trace arm: which spans are kept to look at. Nothing here touches billing.

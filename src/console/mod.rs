@@ -84,7 +84,7 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// Whether a request was addressed to this machine, and came of no page of another origin.
-fn is_of_this_machine(headers: &HeaderMap) -> bool {
+pub fn is_of_this_machine(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text("host").unwrap_or("?");
     let name = match host.rsplit_once(':') {

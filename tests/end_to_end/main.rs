@@ -33,6 +33,7 @@ mod console;
 mod dashboards;
 mod forwarding;
 mod sampling;
+mod budgets;
 // The seeded draws that generated traces are made with.
 #[path = "../../domain/tests/generated/random.rs"]
 mod random;

@@ -28,6 +28,7 @@ mod overrule;
 mod reread;
 mod task;
 mod post;
+mod unposted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub use store::TraceKey;
 pub(crate) use target::estimated_cost;
 pub use target::{Target, split_price_id, tiered_price_id};
 pub use task::{Command, Exclusive, NotRunning, SettleHandle, SettleStatus, SettleTask, SettledPositions};
+use unposted::Unposted;
+pub use unposted::UnpostedSum;
 
 /// How settlement is configured.
 #[derive(Debug, Clone)]
@@ -74,6 +77,8 @@ pub struct SettleConfig {
     pub grace: Duration,
     /// A hash of the configuration that billing depends on, for manifests.
     pub config_hash: String,
+    /// Whether what waits is estimated, which rates it once more.
+    pub estimate_waiting: bool,
 }
 
 impl Default for SettleConfig {
@@ -89,6 +94,7 @@ impl Default for SettleConfig {
             currency: "USD".into(),
             grace: Duration::from_secs(72 * 3600),
             config_hash: String::new(),
+            estimate_waiting: false,
         }
     }
 }
@@ -137,6 +143,8 @@ pub struct Settler {
     prices: PriceIndex,
     id: [u8; 16],
     store: Store,
+    /// What waits, in money.
+    unposted: Unposted,
     /// Up to where evidence is in `store`.
     gathered: HashMap<CollectorId, u64>,
     /// The cursors as last written.
@@ -170,6 +178,7 @@ impl Settler {
             prices: PriceIndex::new(book),
             id,
             store: Store::new(&config, 0, i64::MAX),
+            unposted: Unposted::default(),
             config,
             gathered: HashMap::new(),
             saved: HashMap::new(),
@@ -193,6 +202,7 @@ impl Settler {
         let gone_until = (self.clock)().saturating_add(self.config.rules.future_limit_nanos);
         let since = (self.clock)() - nanos(self.config.dedupe_window);
         self.store = Store::new(&self.config, since, gone_until);
+        self.unposted.clear();
         self.gathered.clear();
         self.saved.clear();
         for cursor in self.database.cursors().await? {
@@ -310,9 +320,15 @@ impl Settler {
             };
             let ripe = force || !resolution.may_change || self.store.is_quiet(&component, now, &self.config);
             if !ripe {
+                if self.config.estimate_waiting {
+                    let mut if_settled_now = post::Batch::default();
+                    self.assign(component.clone(), &resolution, &mut if_settled_now);
+                    self.unposted.wait(&component, &if_settled_now.entries);
+                }
                 self.store.wait(&component, &self.config);
                 continue;
             }
+            self.unposted.settle(&component);
             summary.resolved += component.len() as u64;
             self.assign(component, &resolution, &mut posting);
         }

@@ -8,7 +8,7 @@ use domain::price::PriceBook;
 use sabotage::Bug;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{PassSummary, SettleError, Settler};
+use super::{PassSummary, SettleError, Settler, UnpostedSum};
 
 /// How long it waits after an error before it starts from the cursor again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -79,6 +79,8 @@ pub struct SettleStatus {
     pub last_error: Option<String>,
     /// The prices that settlement goes by; `None` until it has begun.
     pub book: Option<Arc<PriceBook>>,
+    /// What waits, in money; `None` until settlement has begun, and where it is not estimated.
+    pub unposted: Option<Arc<Vec<UnpostedSum>>>,
 }
 
 /// A settler, its commands and what wakes it.
@@ -163,7 +165,9 @@ impl SettleTask {
         }
     }
 
-    fn report(&self, pass: &PassSummary) {
+    fn report(&mut self, pass: &PassSummary) {
+        let estimated = self.settler.config().estimate_waiting;
+        let unposted = self.settler.unposted.take_changed().filter(|_| estimated).map(Arc::new);
         let settled: SettledPositions =
             self.settler.settled().iter().map(|(id, seq)| (id.bytes(), *seq)).collect();
         self.settled.send_if_modified(|known| {
@@ -180,6 +184,9 @@ impl SettleTask {
             }
             status.last_error = None;
             status.book = Some(Arc::clone(self.settler.prices.book()));
+            if unposted.is_some() {
+                status.unposted = unposted;
+            }
         });
     }
 
