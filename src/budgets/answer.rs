@@ -70,31 +70,24 @@ impl BudgetDesk {
             .with_state(self)
     }
 
-    fn may(&self, headers: &HeaderMap) -> Result<May, Response> {
+    /// What a request may ask of, or the answer to one that may ask nothing.
+    fn may(&self, headers: &HeaderMap) -> Result<May, (StatusCode, &'static str)> {
         if !self.needs_key {
             let text = "budgets answer requests of this machine that name it by address or as localhost";
-            return if is_of_this_machine(headers) {
-                Ok(May::Everyone)
-            } else {
-                Err(refused(StatusCode::FORBIDDEN, text))
-            };
+            let here = is_of_this_machine(headers);
+            return if here { Ok(May::Everyone) } else { Err((StatusCode::FORBIDDEN, text)) };
         }
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let stamp = bearer.or(text("x-api-key")).and_then(|key| self.keys.lookup(key.trim()));
-        match stamp {
-            Some(stamp) if stamp.operator => Ok(May::Everyone),
-            Some(stamp) => match stamp.tenant {
-                Some(tenant) => Ok(May::Tenant(tenant)),
-                None => Err(refused(
-                    StatusCode::FORBIDDEN,
-                    "this key may not ask of budgets; an operator's may, or one that is bound to a tenant",
-                )),
-            },
-            None => Err(refused(
-                StatusCode::UNAUTHORIZED,
-                "an API key is needed on this address: authorization: Bearer KEY, or x-api-key: KEY",
-            )),
+        let stamp = bearer.or(text("x-api-key")).and_then(|key| self.keys.lookup(key.trim())).ok_or((
+            StatusCode::UNAUTHORIZED,
+            "an API key is needed on this address: authorization: Bearer KEY, or x-api-key: KEY",
+        ))?;
+        let text = "this key may not ask of budgets; an operator's may, or one that is bound to a tenant";
+        match stamp.tenant {
+            _ if stamp.operator => Ok(May::Everyone),
+            Some(tenant) => Ok(May::Tenant(tenant)),
+            None => Err((StatusCode::FORBIDDEN, text)),
         }
     }
 
@@ -168,7 +161,7 @@ async fn guard(State(desk): State<BudgetDesk>, mut request: Request, next: Next)
                 .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
             response
         }
-        Err(response) => response,
+        Err((status, text)) => refused(status, text),
     }
 }
 
@@ -255,4 +248,47 @@ fn missing(budget: &Budget) -> Vec<String> {
 
 fn refused(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({ "error": text }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use collector::keys::NewKey;
+
+    use super::*;
+
+    #[test]
+    fn beyond_loopback_an_operators_key_asks_of_everyone_and_a_tenants_of_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyStore::open(dir.path()).unwrap();
+        let create = |name: &str, tenant: Option<&str>, operator| {
+            let key = NewKey {
+                name: name.into(),
+                tenant: tenant.map(str::to_string),
+                operator,
+                ..NewKey::default()
+            };
+            keys.create(key).unwrap().secret.reveal().to_string()
+        };
+        let secrets =
+            [create("gateway", None, true), create("acme", Some("acme"), false), create("any", None, false)];
+        let (_, known) = watch::channel(Known::default());
+        let desk = BudgetDesk {
+            known,
+            budgets: Arc::default(),
+            currency: "USD".into(),
+            keys: KeyStore::open(dir.path()).unwrap(),
+            needs_key: true,
+        };
+        let of = |name: &'static str, value: &str| {
+            let header = [(header::HeaderName::from_static(name), value.parse().unwrap())];
+            desk.may(&header.into_iter().collect()).map_err(|(status, _)| status.as_u16())
+        };
+        let acme = May::Tenant("acme".into());
+        assert_eq!(of("authorization", &format!("Bearer {}", secrets[0])), Ok(May::Everyone));
+        assert_eq!(of("x-api-key", &secrets[1]), Ok(acme.clone()));
+        assert_eq!(of("x-api-key", &secrets[2]), Err(403));
+        assert_eq!((of("x-api-key", "guessed"), of("host", "127.0.0.1:4319")), (Err(401), Err(401)));
+        let on = |tenant: &str| Account { tenant: tenant.into(), ..Account::default() };
+        assert!(acme.see(&on("acme")) && !acme.see(&on("globex")) && !acme.see(&on("")));
+    }
 }
