@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     adjust, config, dashboards, demo, estimate, explain, invoice, journal, keys, period, plans, prices,
-    reconcile, redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage, verify,
+    quarantine, reconcile, redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage, verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -88,6 +88,9 @@ pub enum Command {
     /// Look into the journal, check it, ship again what ClickHouse lost
     #[command(subcommand)]
     Journal(journal::Command),
+    /// Look at the rows that ClickHouse refused for what is in them, and send them anew
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
     /// Read kept spans anew, by what this version understands, and correct what was billed by the old readings
     Redecode(redecode::Args),
     /// Print the ClickHouse DDL, or apply it

@@ -84,6 +84,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Plans(command) => commands::plans::run(command, context).await,
         Command::Reprice(args) => commands::reprice::run(args, context).await,
         Command::Reconcile(args) => commands::reconcile::run(args, context).await,
+        Command::Quarantine(command) => commands::quarantine::run(command, context).await,
         Command::Redecode(args) => commands::redecode::run(args, context).await,
         Command::Adjust(command) => commands::adjust::run(*command, context).await,
         Command::Journal(command) => commands::journal::run(command, context).await,

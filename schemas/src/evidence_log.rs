@@ -1,5 +1,7 @@
 //! Statements on `observation_log`, `batches` and `collectors`: evidence in, evidence out.
 
+use std::borrow::Borrow;
+
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
@@ -62,12 +64,12 @@ impl Database {
     pub async fn insert_observations(
         &self,
         token: &str,
-        rows: &[ObservationRow],
+        rows: &[impl Borrow<ObservationRow> + Sync],
     ) -> Result<(), DatabaseError> {
         let write = async {
             let mut insert = self.exact(token).insert::<ObservationRow>("observation_log").await?;
             for row in rows {
-                insert.write(row).await?;
+                insert.write(row.borrow()).await?;
             }
             insert.end().await
         };

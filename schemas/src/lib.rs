@@ -11,6 +11,8 @@ pub mod database;
 pub mod rows;
 pub mod reports;
 mod evidence_log;
+mod refusal;
+mod quarantine;
 mod ledger_book;
 mod duplicate_search;
 mod price_shelf;
@@ -36,5 +38,6 @@ pub use invoice_sums::{AdjustmentSum, CreditUse, TenantSum, UnitSum, UnmeteredSu
 pub use metering::MeteredGroup;
 pub use override_book::{CallFilter, CallName};
 pub use provider_hours::ProviderHour;
+pub use refusal::{ABOUT_VALUES, Refusal};
 pub use repricing::{RepriceFilter, UnpricedModel};
 pub use rereading::{AttributesRow, KeptFilter, KeptRow, SetAsideRow};

@@ -49,6 +49,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "reading_by_time",
         text: include_str!("../migrations/0011_reading_by_time.sql"),
     },
+    Migration { version: 12, name: "quarantine", text: include_str!("../migrations/0012_quarantine.sql") },
 ];
 
 /// Where the DDL is for.

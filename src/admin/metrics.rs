@@ -83,6 +83,11 @@ pub const TABLE: &[Metric] = &[
     counter("journal_failed_appends", &[], "appends refused by the journal"),
     counter("batches_committed", &[], "batches committed in ClickHouse"),
     gauge("ship_failing", "1 while ClickHouse does not take batches; nothing is lost, the journal grows"),
+    counter(
+        "rows_quarantined",
+        &[],
+        "rows that ClickHouse refused for what is in them; they are in quarantine and not billed",
+    ),
     counter("positions_lost", &[], "acknowledged positions that the disk lost; somebody must look"),
     gauge("settle_pending_traces", "traces that wait for more evidence before they are settled"),
     counter("settle_observations", &[], "rows of evidence settlement has read"),
@@ -104,6 +109,10 @@ pub const TABLE: &[Metric] = &[
     gauge(
         "balance_calls_off",
         "calls by which spans seen and ledger differ; anything but 0 is an error of ours",
+    ),
+    gauge(
+        "quarantine_rows_held",
+        "rows in quarantine that nobody sent anew, when the balance was last drawn; somebody must look",
     ),
     gauge("balance_age_seconds", "how long ago the balance was drawn, by the server that settles"),
     counter("trace_requests_offered", &[], "requests offered to the trace arm"),
@@ -201,6 +210,7 @@ fn read_balance(drawn: Option<&Drawn>) -> Vec<Value> {
     values.extend([
         ("balance_calls", Vec::new(), calls),
         ("balance_calls_off", Vec::new(), balance.calls_off()),
+        ("quarantine_rows_held", Vec::new(), balance.held),
         ("balance_age_seconds", Vec::new(), age),
     ]);
     values
@@ -255,6 +265,7 @@ fn read(books: &Books) -> Vec<Value> {
     one("journal_unshipped", ship.unshipped);
     one("batches_committed", ship.committed_batches);
     one("ship_failing", u64::from(ship.trouble.is_some()));
+    one("rows_quarantined", ship.quarantined_rows);
     one("positions_lost", ship.lost_positions);
     let settle = books.billing.settle_status.borrow().clone();
     one("settle_pending_traces", settle.pending);

@@ -73,6 +73,8 @@ pub enum Job {
         /// Append the readings and settle them; else only say what would change.
         apply: bool,
     },
+    /// Send refused rows anew.
+    Redrive,
     /// Carry out a correction that a person ordered.
     Adjust {
         /// What.
@@ -143,6 +145,7 @@ impl Job {
                 let wanted = Wanted { from, to, kind, apply };
                 super::redecode::redecode(settler, &wanted, handles, deadline).await
             }
+            Self::Redrive => super::quarantine::redrive(settler, handles, deadline).await,
             Self::Adjust { order, apply } => {
                 settler.drain().await?;
                 Ok(super::adjust::answer(&adjust::adjust(settler, &order, apply).await?))

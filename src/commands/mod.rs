@@ -20,6 +20,7 @@ pub mod adjust;
 pub mod reconcile;
 pub mod job;
 pub mod journal;
+pub mod quarantine;
 pub mod schema;
 pub mod config;
 pub mod dashboards;

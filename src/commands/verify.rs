@@ -37,7 +37,8 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
         }).collect();
         output::json(&json!({
             "entries": found.entries, "calls": found.calls, "months": found.months, "outcomes": balance.outcomes,
-            "ledger_calls": balance.calls.1, "calls_off": balance.calls_off(), "collectors": collectors,
+            "ledger_calls": balance.calls.1, "calls_off": balance.calls_off(),
+            "quarantine_rows": balance.held, "collectors": collectors,
             "findings": findings,
         }))
     } else {
@@ -61,6 +62,12 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
                 outcomes.join(" + "),
                 balance.standing(),
                 balance.calls.1
+            );
+        }
+        if balance.held > 0 {
+            text += &format!(
+                "quarantine: {} rows that ClickHouse refuses for what is in them; see `ledgerline quarantine list`\n",
+                balance.held
             );
         }
         for finding in &found.findings {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! of each collector   appended = shipped + unshipped
-//! of distinct spans   seen = billed + unpriced + unmetered + merged + wrapper + … + pending
+//! of distinct spans   seen = billed + unpriced + unmetered + merged + wrapper + … + quarantined + pending
+//! of positions        what a batch leaves out is in quarantine
 //! of calls            billed + unpriced + unmetered = net calls of the ledger, give or take what is pending
 //! ```
 //!
@@ -32,6 +33,11 @@ pub struct Balance {
     pub outcomes: BTreeMap<String, u64>,
     /// Net calls of the ledger, before the spans were counted and after.
     pub calls: (i64, i64),
+    /// Rows that the database refused for what is in them, links too, and that nobody sent anew. Their spans are among
+    /// those that came to `quarantined`, unless another copy of them was taken.
+    pub held: u64,
+    /// Positions that batches leave out and that are not in quarantine. Zero where the promise is kept.
+    pub gone: u64,
 }
 
 impl Balance {
@@ -52,6 +58,8 @@ impl Balance {
             collectors: collectors.collect(),
             outcomes: outcomes.into_iter().map(|row| (row.outcome, row.spans)).collect(),
             calls: (before, after),
+            held: database.count_held_in_quarantine().await?,
+            gone: database.refused_and_gone().await?,
         })
     }
 
@@ -90,7 +98,7 @@ mod tests {
     fn check(billed: u64, pending: u64, calls: (i64, i64)) -> u64 {
         let outcomes = [("billed", billed), ("pending", pending), ("merged", 1_000)];
         let outcomes = outcomes.map(|(name, spans)| (name.to_owned(), spans)).into();
-        Balance { collectors: Vec::new(), outcomes, calls }.calls_off()
+        Balance { outcomes, calls, ..Balance::default() }.calls_off()
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //!
 //! Promises: a [`CommittedBatch`] exists only after both inserts succeeded. Where an attempt may have gone before (one that
 //! failed, or one of a process before this), the rows are read back before they are vouched for: a database that took a
-//! part of an insert knows its token, and drops the rest when it is sent again. Trying again is for the caller.
+//! part of an insert knows its token, and drops the rest when it is sent again. Positions that are in quarantine are left
+//! out, and the batch row says so. Trying again is for the caller.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sabotage::{Bug, Point};
 use schemas::rows::{BatchRow, ObservationRow};
-use schemas::{Database, DatabaseError, record};
+use schemas::{Database, DatabaseError, Refusal, record};
 use tokio::time::timeout;
 
 use crate::append::Clock;
@@ -22,6 +24,7 @@ pub struct CommittedBatch {
     collector_id: [u8; 16],
     last_seq: u64,
     rows: u64,
+    refused: u64,
 }
 
 impl CommittedBatch {
@@ -38,6 +41,11 @@ impl CommittedBatch {
     /// How many rows the database holds of it.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// How many positions of it are in quarantine instead.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 }
 
@@ -65,7 +73,36 @@ pub(super) enum CommitError {
         /// Rows sent.
         expected: u64,
     },
+    /// It refuses what no single row can be blamed for.
+    #[error(
+        "clickhouse at {url} refuses {what}, of positions {first}..={last}, for what is in them; see whether the table \
+         observation_log has a constraint or a view that should not be there"
+    )]
+    Refused {
+        /// Where.
+        url: String,
+        /// What it refuses.
+        what: &'static str,
+        /// First position of the batch.
+        first: u64,
+        /// Last position.
+        last: u64,
+    },
 }
+
+impl CommitError {
+    /// What the database says against the content of rows, if that is what it is about.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Database(error) => error.refusal(),
+            Self::Timeout { .. } | Self::NotWhole { .. } | Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// How often in a row a batch must be refused for its content before it is taken apart: an outage that looks like a refusal
+/// once is an outage.
+const REFUSALS_MIN: u64 = 3;
 
 /// Commits batches to one database.
 pub(super) struct Committer {
@@ -74,18 +111,32 @@ pub(super) struct Committer {
     pub clock: Clock,
     /// Whether an attempt at the next batch may have gone before.
     in_doubt: AtomicBool,
+    /// How often in a row the batch was refused for its content.
+    refusals: AtomicU64,
+    /// Positions in quarantine by collector id, as far as they matter here. Read anew in doubt.
+    set_aside: Mutex<HashMap<[u8; 16], BTreeSet<u64>>>,
 }
 
 impl Committer {
     /// Nothing is sent yet. What an earlier process sent is not known, so the first batch is in doubt.
     pub fn new(database: Database, insert_timeout: Duration, clock: Clock) -> Self {
-        Self { database, insert_timeout, clock, in_doubt: AtomicBool::new(true) }
+        Self {
+            database,
+            insert_timeout,
+            clock,
+            in_doubt: AtomicBool::new(true),
+            refusals: AtomicU64::new(0),
+            set_aside: Mutex::default(),
+        }
     }
 
     /// One attempt at a whole batch.
     pub async fn commit(&self, batch: &SealedBatch) -> Result<CommittedBatch, CommitError> {
         let outcome = self.insert(batch).await;
         self.in_doubt.store(outcome.is_err(), Ordering::Relaxed);
+        if outcome.is_ok() {
+            self.refusals.store(0, Ordering::Relaxed);
+        }
         if let Err(error) = &outcome
             && believed_anyway(error)
         {
@@ -94,6 +145,7 @@ impl Committer {
                 collector_id: seal.collector_id,
                 last_seq: seal.last_seq,
                 rows: seal.rows,
+                refused: 0,
             });
         }
         if outcome.is_err() {
@@ -107,21 +159,28 @@ impl Committer {
 
     async fn insert(&self, batch: &SealedBatch) -> Result<CommittedBatch, CommitError> {
         let seal = batch.seal();
-        if !batch.rows().is_empty() {
-            let token = batch.insert_token();
-            let renumbered = renumbered(batch, &token);
-            let rows = renumbered.as_deref().unwrap_or(batch.rows());
-            let inserted = self.database.insert_observations(&token, rows);
-            self.in_time(sabotage::in_flight(Point::ShipSending, inserted)).await?;
+        let mut refused = self.set_aside(seal).await?;
+        let mut rest: Vec<&ObservationRow> =
+            batch.rows().iter().filter(|row| !refused.contains(&row.seq)).collect();
+        if !rest.is_empty() {
+            match self.insert_rows(batch, &rest, refused.is_empty()).await {
+                Ok(()) => {}
+                Err(error) => {
+                    let found = self.isolated(seal, &rest, error).await?;
+                    rest.retain(|row| !found.contains(&row.seq));
+                    refused.extend(found);
+                    self.remember(seal, &refused);
+                }
+            }
             sabotage::reached(Point::ShipRowsConfirmed);
         }
         let (rows, content_hash) = if batch.is_faithful() {
             if self.in_doubt.load(Ordering::Relaxed) {
-                self.send_missing(seal, batch.rows()).await?;
+                self.send_missing(seal, &rest).await?;
             }
-            (seal.rows, seal.content_hash)
+            if refused.is_empty() { (seal.rows, seal.content_hash) } else { added_up(&rest) }
         } else {
-            self.what_is_there(seal).await?
+            self.what_is_there(seal, &refused).await?
         };
         // Only the time differs between attempts, and the first stands.
         let token = format!("{}-{rows}-{content_hash:016x}", seal.insert_token());
@@ -133,20 +192,84 @@ impl Committer {
             rows,
             content_hash,
             committed_at: self.clock.unix_micros(),
+            refused: refused.iter().copied().collect(),
         };
         self.in_time(self.database.insert_batch(&token, &row)).await?;
         sabotage::reached(Point::ShipBatchConfirmed);
-        Ok(CommittedBatch { collector_id: seal.collector_id, last_seq: seal.last_seq, rows })
+        let (collector_id, last_seq) = (seal.collector_id, seal.last_seq);
+        Ok(CommittedBatch { collector_id, last_seq, rows, refused: refused.len() as u64 })
+    }
+
+    async fn insert_rows(
+        &self,
+        batch: &SealedBatch,
+        rows: &[&ObservationRow],
+        whole: bool,
+    ) -> Result<(), CommitError> {
+        // Without some of its rows it is other content, which a database would drop under a token it knows.
+        let token = if whole {
+            batch.insert_token()
+        } else {
+            Seal { content_hash: added_up(rows).1, ..*batch.seal() }.insert_token()
+        };
+        let renumbered = renumbered(rows, &token);
+        let inserted = async {
+            match &renumbered {
+                Some(rows) => self.database.insert_observations(&token, rows).await,
+                None => self.database.insert_observations(&token, rows).await,
+            }
+        };
+        self.in_time(sabotage::in_flight(Point::ShipSending, inserted)).await
+    }
+
+    /// What an error of an insert comes to: the positions that are in quarantine by now, all other rows being in the log; or
+    /// the error, where it is about anything else or comes for the first times.
+    async fn isolated(
+        &self,
+        seal: &Seal,
+        rows: &[&ObservationRow],
+        error: CommitError,
+    ) -> Result<BTreeSet<u64>, CommitError> {
+        let Some(refusal) = error.refusal() else {
+            self.refusals.store(0, Ordering::Relaxed);
+            return Err(error);
+        };
+        if self.refusals.fetch_add(1, Ordering::Relaxed) + 1 < REFUSALS_MIN {
+            return Err(error);
+        }
+        self.isolate(seal, rows, refusal).await
+    }
+
+    /// Positions of the batch that are in quarantine. The database is asked once a collector id, and whenever an attempt failed.
+    async fn set_aside(&self, seal: &Seal) -> Result<BTreeSet<u64>, CommitError> {
+        let known = self.quarantined(seal);
+        if let Some(known) = known.filter(|_| !self.in_doubt.load(Ordering::Relaxed)) {
+            return Ok(known);
+        }
+        let positions = self.database.quarantined_from(seal.collector_id, seal.first_seq);
+        let positions = self.in_time(positions).await?.into_iter().collect();
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).insert(seal.collector_id, positions);
+        Ok(self.quarantined(seal).unwrap_or_default())
+    }
+
+    fn quarantined(&self, seal: &Seal) -> Option<BTreeSet<u64>> {
+        let set_aside = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(set_aside.get(&seal.collector_id)?.range(seal.first_seq..=seal.last_seq).copied().collect())
+    }
+
+    fn remember(&self, seal: &Seal, refused: &BTreeSet<u64>) {
+        let mut set_aside = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        set_aside.entry(seal.collector_id).or_default().extend(refused);
     }
 
     /// Sends what the database does not hold of a batch that it may have taken in part, under a token that it cannot know.
-    async fn send_missing(&self, seal: &Seal, rows: &[ObservationRow]) -> Result<(), CommitError> {
+    async fn send_missing(&self, seal: &Seal, rows: &[&ObservationRow]) -> Result<(), CommitError> {
         if rows.is_empty() {
             return Ok(());
         }
         let there = self.positions_there(seal).await?;
-        let missing: Vec<ObservationRow> =
-            rows.iter().filter(|row| !there.contains(&row.seq)).cloned().collect();
+        let missing: Vec<&ObservationRow> =
+            rows.iter().copied().filter(|row| !there.contains(&row.seq)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -165,7 +288,7 @@ impl Committer {
         if found == expected { Ok(()) } else { Err(CommitError::NotWhole { url, found, expected }) }
     }
 
-    async fn positions_there(&self, seal: &Seal) -> Result<HashSet<u64>, CommitError> {
+    pub(super) async fn positions_there(&self, seal: &Seal) -> Result<HashSet<u64>, CommitError> {
         let (first, last) = (seal.first_seq, seal.last_seq);
         let positions = self.database.positions_between(seal.collector_id, seal.received_day, first, last);
         Ok(self.in_time(positions).await?.into_iter().collect())
@@ -173,15 +296,16 @@ impl Committer {
 
     /// The journal lost records after the batch was sealed. An earlier run may have sent them, so what the batch row
     /// vouches for is what the database holds now.
-    async fn what_is_there(&self, seal: &Seal) -> Result<(u64, u64), CommitError> {
+    async fn what_is_there(&self, seal: &Seal, refused: &BTreeSet<u64>) -> Result<(u64, u64), CommitError> {
         let (first, last) = (seal.first_seq, seal.last_seq);
         let records = self.database.records_between(seal.collector_id, seal.received_day, first, last);
         let records = self.in_time(records).await?;
-        let hash = records.iter().fold(0, |hash, row| record::fold_hash(hash, record::hash(&row.record)));
-        Ok((records.len() as u64, hash))
+        let records = records.iter().filter(|row| !refused.contains(&row.seq));
+        let add = |(rows, hash), record: &[u8]| (rows + 1, record::fold_hash(hash, record::hash(record)));
+        Ok(records.fold((0, 0), |sum, row| add(sum, &row.record)))
     }
 
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         statement: impl Future<Output = Result<T, DatabaseError>>,
     ) -> Result<T, CommitError> {
@@ -189,6 +313,12 @@ impl Committer {
         let url = || self.database.target().url.clone();
         Ok(timeout(after, statement).await.map_err(|_| CommitError::Timeout { url: url(), after })??)
     }
+}
+
+/// How many rows, and the hash over them.
+pub(super) fn added_up(rows: &[&ObservationRow]) -> (u64, u64) {
+    let hash = rows.iter().fold(0, |hash, row| record::fold_hash(hash, record::hash(&row.record)));
+    (rows.len() as u64, hash)
 }
 
 /// Two bugs of [`sabotage`]: a batch that failed is taken for committed.
@@ -199,11 +329,11 @@ fn believed_anyway(error: &CommitError) -> bool {
 }
 
 /// Another bug of [`sabotage`]: at a second attempt rows get other numbers.
-fn renumbered(batch: &SealedBatch, token: &str) -> Option<Vec<ObservationRow>> {
+fn renumbered(rows: &[&ObservationRow], token: &str) -> Option<Vec<ObservationRow>> {
     if !sabotage::is_active(Bug::RetryAsNewRows) || !sabotage::seen_before(token.as_bytes()) {
         return None;
     }
-    let mut rows = batch.rows().to_vec();
+    let mut rows: Vec<ObservationRow> = rows.iter().copied().cloned().collect();
     rows.iter_mut().for_each(|row| row.seq += 1 << 40);
     Some(rows)
 }

@@ -10,6 +10,8 @@
 //! | `config.rs` | limits and times |
 //! | `send.rs` | the task that commits one batch after the other |
 //! | `commit.rs` | one batch's inserts, and the proof that they succeeded |
+//! | `bisect.rs` | which rows of refused ones it is about: a pure search |
+//! | `isolate.rs` | a batch that is refused for what is in it: those rows into quarantine, the others into the log |
 //! | `cursor.rs` | the journal's cursors, moved one at a time |
 //! | `release.rs` | lets segments go when their records are settled |
 //! | `heartbeat.rs` | tells the database who is alive and what is not in it yet |
@@ -20,7 +22,8 @@
 //! # What it promises
 //! - **Same rows**: a retry sends the same rows under the same token, after a restart too, so it can be tried for ever.
 //!   What a database took in part it is sent the rest of under another token. No error is final: the database may be down,
-//!   slow, or answer nonsense for any length of time.
+//!   slow, or answer nonsense for any length of time. Rows that it refuses for what is in them, beside others that it takes,
+//!   go into quarantine, and no row is dropped.
 //! - **Order**: rows, then the batch row that vouches for them, then the shipped cursor. A crash between any two is
 //!   mended by doing them again.
 //! - **Nothing waits for it**: a start does not wait for ClickHouse, and appending goes on until the journal is full.
@@ -31,6 +34,8 @@
 mod config;
 mod send;
 mod commit;
+mod bisect;
+mod isolate;
 mod cursor;
 mod release;
 mod heartbeat;

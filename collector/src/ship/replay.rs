@@ -3,18 +3,20 @@
 //!
 //! Promises: nothing can count twice by it. A row goes under the key it had (received day, collector, position), with the
 //! bytes it had; a batch row is written only where none stands and only once the rows it vouches for were read back. A
-//! row that is there with other content is named and left alone. What is not sent is sent by doing it again.
+//! row that is there with other content is named and left alone. What is not sent is sent by doing it again. Positions that
+//! are in quarantine stay there.
 //! The insert token is a new one each time: a database that lost rows may still know the token they came under, and
 //! would drop them.
 //! Leaves to others: that nobody ships this journal meanwhile (it is open here), and settling what came back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use journal::{Journal, ReadError};
 use schemas::rows::{BatchRow, ObservationRow};
 use schemas::{Database, DatabaseError, record};
 
+use super::commit::added_up;
 use crate::append::{Clock, blocking};
 use crate::seal::{GatherError, HeldBatches, Limits, Seal};
 
@@ -116,14 +118,29 @@ struct Replay<'a> {
 impl Replay<'_> {
     async fn batch(&mut self, sealed: Seal, held: Vec<ObservationRow>) -> Result<(), ReplayError> {
         let standing = self.database.batches_after(sealed.collector_id, sealed.first_seq - 1, 64).await?;
-        let vouched = standing
+        let same = standing
             .iter()
-            .find(|row| (row.first_seq, row.last_seq) == (sealed.first_seq, sealed.last_seq))
-            .map_or((sealed.rows, sealed.content_hash), |row| (row.rows, row.content_hash));
+            .find(|row| (row.first_seq, row.last_seq) == (sealed.first_seq, sealed.last_seq));
+        let refused: BTreeSet<u64> = match same {
+            Some(row) => row.refused.iter().copied().collect(),
+            None => {
+                let from = self.database.quarantined_from(sealed.collector_id, sealed.first_seq).await?;
+                from.into_iter().filter(|seq| *seq <= sealed.last_seq).collect()
+            }
+        };
+        let whole = added_up(&held.iter().collect::<Vec<_>>()) == (sealed.rows, sealed.content_hash);
+        let held: Vec<ObservationRow> =
+            held.into_iter().filter(|row| !refused.contains(&row.seq)).collect();
+        let vouched = match same {
+            Some(row) => (row.rows, row.content_hash),
+            // What was sealed, less what is in quarantine; a batch of which records are lost cannot be told.
+            None if whole => added_up(&held.iter().collect::<Vec<_>>()),
+            None => (sealed.rows, sealed.content_hash),
+        };
         self.done.batches += 1;
         self.done.rows += vouched.0;
 
-        let mut there = self.there(&sealed).await?;
+        let mut there = self.there(&sealed, &refused).await?;
         if there.fold != vouched {
             let missing: Vec<ObservationRow> = held
                 .into_iter()
@@ -142,7 +159,7 @@ impl Replay<'_> {
             }
             if !missing.is_empty() {
                 self.database.insert_observations(&new_token(), &missing).await?;
-                there = self.there(&sealed).await?;
+                there = self.there(&sealed, &refused).await?;
             }
         }
         if there.fold != vouched {
@@ -150,14 +167,19 @@ impl Replay<'_> {
         } else if !covers(&standing, &sealed) {
             self.done.batches_sent += 1;
             if !self.dry_run {
-                self.vouch(&sealed, vouched).await?;
+                self.vouch(&sealed, vouched, &refused).await?;
             }
         }
         Ok(())
     }
 
     /// Writes the row that says that a batch is whole.
-    async fn vouch(&self, sealed: &Seal, (rows, content_hash): (u64, u64)) -> Result<(), ReplayError> {
+    async fn vouch(
+        &self,
+        sealed: &Seal,
+        (rows, content_hash): (u64, u64),
+        refused: &BTreeSet<u64>,
+    ) -> Result<(), ReplayError> {
         let row = BatchRow {
             collector_id: sealed.collector_id,
             first_seq: sealed.first_seq,
@@ -166,15 +188,16 @@ impl Replay<'_> {
             rows,
             content_hash,
             committed_at: self.clock.unix_micros(),
+            refused: refused.iter().copied().collect(),
         };
         Ok(self.database.insert_batch(&new_token(), &row).await?)
     }
 
-    async fn there(&self, sealed: &Seal) -> Result<There, ReplayError> {
+    async fn there(&self, sealed: &Seal, refused: &BTreeSet<u64>) -> Result<There, ReplayError> {
         let (day, first, last) = (sealed.received_day, sealed.first_seq, sealed.last_seq);
         let records = self.database.records_between(sealed.collector_id, day, first, last).await?;
-        let hashes: Vec<(u64, u64)> =
-            records.iter().map(|row| (row.seq, record::hash(&row.record))).collect();
+        let vouched = records.iter().filter(|row| !refused.contains(&row.seq));
+        let hashes: Vec<(u64, u64)> = vouched.map(|row| (row.seq, record::hash(&row.record))).collect();
         let fold = hashes.iter().fold(0, |fold, (_, hash)| record::fold_hash(fold, *hash));
         Ok(There { fold: (hashes.len() as u64, fold), hashes: hashes.into_iter().collect() })
     }
@@ -224,6 +247,7 @@ mod tests {
                     rows: 0,
                     content_hash: 0,
                     committed_at: 0,
+                    refused: Vec::new(),
                 })
                 .collect();
             covers(&rows, &seal)

@@ -60,6 +60,7 @@ impl Sender {
         self.report.send_modify(|report| {
             report.committed_batches += 1;
             report.committed_rows += committed.rows();
+            report.quarantined_rows += committed.refused();
             report.last_success = Some(now);
             report.earlier_unshipped = earlier_unshipped;
             if current {

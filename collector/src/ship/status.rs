@@ -20,6 +20,8 @@ pub struct ShipStatus {
     pub committed_batches: u64,
     /// Their rows.
     pub committed_rows: u64,
+    /// Rows that went into quarantine instead since the start: ClickHouse refuses them for what is in them.
+    pub quarantined_rows: u64,
     /// When the last one was committed, by the collector's clock.
     pub last_success: Option<SystemTime>,
     /// What fails just now, and is tried again. The database's trouble goes before the journal's.
@@ -38,6 +40,7 @@ pub(super) struct SenderReport {
     pub earlier_unshipped: u64,
     pub committed_batches: u64,
     pub committed_rows: u64,
+    pub quarantined_rows: u64,
     pub last_success: Option<SystemTime>,
     pub trouble: Option<Trouble>,
 }
@@ -63,6 +66,7 @@ pub(super) fn status(
         unshipped: sender.earlier_unshipped + open,
         committed_batches: sender.committed_batches,
         committed_rows: sender.committed_rows,
+        quarantined_rows: sender.quarantined_rows,
         last_success: sender.last_success,
         trouble: sender.trouble.as_ref().or(heartbeat).or(sealer.trouble.as_ref()).cloned(),
         lost_positions: sealer.lost_positions,

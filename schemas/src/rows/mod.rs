@@ -3,6 +3,7 @@
 mod observation;
 mod ledger;
 mod progress;
+mod quarantine;
 mod invoice;
 mod price_source;
 mod overriding;
@@ -14,4 +15,5 @@ pub use observation::{ObservationRow, RecordRow, day_number};
 pub use overriding::{OverrideCallRow, OverrideRow, StandingReport};
 pub use price_source::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
 pub use progress::{BatchRow, CollectorRow, CursorRow};
+pub use quarantine::QuarantineRow;
 pub use trace::{SpanRow, TextMap};

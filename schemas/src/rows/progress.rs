@@ -14,12 +14,14 @@ pub struct BatchRow {
     pub last_seq: u64,
     /// Days since the epoch: the partition of its rows.
     pub received_day: u16,
-    /// How many rows of the range hold evidence (positions between them hold the journal's own records).
+    /// How many rows of the range hold evidence (positions between them hold the journal's own records), but for `refused`.
     pub rows: u64,
     /// The records' hashes folded in order of position.
     pub content_hash: u64,
     /// Microseconds since the epoch.
     pub committed_at: i64,
+    /// Positions that it does not vouch for, in order: they are in quarantine, and not evidence even where the log has them.
+    pub refused: Vec<u64>,
 }
 
 /// What a collector says of itself.

@@ -3,7 +3,7 @@
 //! It keeps what was inserted as the real one does (a row replaces the row of its key, a known token is dropped) and a
 //! log of every insert it was sent, whatever it answered.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -61,6 +61,12 @@ pub struct Store {
     /// What to do with the next inserts into a table; then `Work`, unless `otherwise` says else.
     moods: HashMap<String, VecDeque<Mood>>,
     otherwise: Option<Mood>,
+    /// What to do with the how manieth insert, from 0, whatever it is into.
+    at: Option<(usize, Mood)>,
+    /// Positions that the log refuses for what is in them.
+    poison: BTreeSet<u64>,
+    /// The last insert that the log took, as it was sent.
+    taken: Vec<u8>,
     probe: Option<Probe>,
     tokens: HashSet<(String, String)>,
     tables: HashMap<String, BTreeMap<Vec<u8>, Row>>,
@@ -152,6 +158,16 @@ impl Store {
         self.otherwise = Some(mood);
     }
 
+    /// The how manieth insert, from 0, is met in this mood.
+    pub fn at(&mut self, insert: usize, mood: Mood) {
+        self.at = Some((insert, mood));
+    }
+
+    /// The log refuses these positions from now on, and no others.
+    pub fn poison(&mut self, positions: impl IntoIterator<Item = u64>) {
+        self.poison = positions.into_iter().collect();
+    }
+
     /// Called with each insert before it is applied.
     pub fn probe(&mut self, probe: impl Fn(&Insert) + Send + 'static) {
         self.probe = Some(Box::new(probe));
@@ -167,6 +183,10 @@ impl Store {
     }
 
     fn mood_for(&mut self, table: &str) -> Mood {
+        let now = self.inserts.len();
+        if let Some((_, mood)) = self.at.take_if(|(at, _)| *at == now) {
+            return mood;
+        }
         let expected = self.moods.get_mut(table).and_then(VecDeque::pop_front);
         expected.or(self.otherwise).unwrap_or(Mood::Work)
     }
@@ -176,6 +196,9 @@ impl Store {
             && !self.tokens.insert((insert.table.clone(), token.clone()))
         {
             return;
+        }
+        if insert.table == "observation_log" {
+            self.taken.clone_from(&insert.bytes);
         }
         let rows = self.tables.entry(insert.table.clone()).or_default();
         for row in &insert.rows[..rows_applied] {
@@ -203,8 +226,16 @@ async fn answer(
         } else {
             Response::new(Full::from(described(&table)))
         }
+    } else if statement.contains("SELECT DISTINCT seq FROM quarantine") {
+        Response::new(Full::from(quarantined(&shared.store.lock().unwrap(), &statement)))
     } else if statement.contains("SELECT DISTINCT seq") {
         Response::new(Full::from(positions(&shared.store.lock().unwrap(), &statement)))
+    } else if statement.contains("LIMIT 1") && !statement.contains("LIMIT 1 BY") {
+        // Any row that it took: only the first is looked at.
+        let store = shared.store.lock().unwrap();
+        let none = || store.inserts_into("observation_log").last().map(|sent| heading(&sent.bytes));
+        let taken = (!store.taken.is_empty()).then(|| store.taken.clone());
+        Response::new(Full::from(taken.or_else(none).expect("it was sent rows before")))
     } else if statement.contains("FROM observation_log") {
         Response::new(Full::from(selected(&shared.store.lock().unwrap())))
     } else {
@@ -222,23 +253,30 @@ async fn insert(
     // On one machine the client does not compress.
     let bytes = body.to_vec();
     let rows = rows_of(&bytes);
-    let mood = {
+    let (mood, poisoned) = {
         let mut store = shared.store.lock().unwrap();
         let mood = store.mood_for(table);
+        let poisoned =
+            table == "observation_log" && rows.iter().any(|row| store.poison.contains(&number(row, "seq")));
         let insert = Insert { table: table.to_owned(), token: token.cloned(), mood, bytes, rows };
         if let Some(probe) = &store.probe {
             probe(&insert);
         }
         match mood {
+            _ if poisoned => {}
             Mood::Work | Mood::ApplyAndDrop | Mood::ApplyAndHang => store.apply(&insert, insert.rows.len()),
-            Mood::ApplyHalf => store.apply(&insert, insert.rows.len() / 2),
+            Mood::ApplyHalf => store.apply(&insert, insert.rows.len().div_ceil(2)),
             Mood::Refuse | Mood::NoMemory | Mood::Babble | Mood::Hang => {}
         }
         store.inserts.push(insert);
-        mood
+        (mood, poisoned)
     };
     shared.changed.send_modify(|changes| *changes += 1);
     match mood {
+        Mood::Work if poisoned => {
+            let exception = "Code: 469. DB::Exception: Constraint `c` is violated at row 1. (VIOLATED_CONSTRAINT) (version 25.8.2.29)";
+            Ok(Response::builder().status(500).body(Full::from(exception)).expect("a valid response"))
+        }
         Mood::Work => Ok(Response::new(Full::default())),
         Mood::Refuse | Mood::ApplyHalf => {
             let exception = "Code: 242. DB::Exception: Table is in readonly mode. (TABLE_IS_READ_ONLY)";
@@ -300,12 +338,16 @@ fn rows_of(bytes: &[u8]) -> Vec<Row> {
     rows
 }
 
+/// The names and types that an insert begins with.
+fn heading(bytes: &[u8]) -> Vec<u8> {
+    let mut rest = bytes;
+    let columns = length(&mut rest);
+    (0..2 * columns).for_each(|_| drop(text(&mut rest)));
+    bytes[..bytes.len() - rest.len()].to_vec()
+}
+
 fn value(rest: &mut &[u8], kind: &str) -> Vec<u8> {
-    let mut take = |n: usize| {
-        let (value, behind) = rest.split_at(n);
-        *rest = behind;
-        value.to_vec()
-    };
+    let mut take = |n: usize| taken(rest, n);
     match kind.split('(').next().unwrap() {
         "Bool" => take(1),
         "Date" => take(2),
@@ -320,8 +362,18 @@ fn value(rest: &mut &[u8], kind: &str) -> Vec<u8> {
             if null { Vec::new() } else { take(8) }
         }
         "String" | "LowCardinality" => text(rest),
+        "Array" => {
+            let items = length(rest);
+            taken(rest, 8 * items)
+        }
         other => panic!("a type that no insert here has: {other}"),
     }
+}
+
+fn taken(rest: &mut &[u8], bytes: usize) -> Vec<u8> {
+    let (value, behind) = rest.split_at(bytes);
+    *rest = behind;
+    value.to_vec()
 }
 
 fn length(rest: &mut &[u8]) -> usize {
@@ -411,6 +463,21 @@ fn positions(store: &Store, statement: &str) -> Vec<u8> {
     for row in store.rows("observation_log") {
         let id: String = row["collector_id"].iter().map(|byte| format!("{byte:02x}")).collect();
         if statement.to_lowercase().contains(&id) && range.contains(&number(row, "seq")) {
+            out.extend_from_slice(&row["seq"]);
+        }
+    }
+    out
+}
+
+/// The positions of a collector from one on that are in quarantine, as `quarantined_from` asks for them.
+fn quarantined(store: &Store, statement: &str) -> Vec<u8> {
+    let (_, from) = statement.split_once("seq >= ").expect("a first position is asked for");
+    let from: u64 = from.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");
+    let mut out = Vec::new();
+    put_header(&mut out, &[("seq", "UInt64")]);
+    for row in store.rows("quarantine") {
+        let id: String = row["collector_id"].iter().map(|byte| format!("{byte:02x}")).collect();
+        if statement.to_lowercase().contains(&id) && number(row, "seq") >= from {
             out.extend_from_slice(&row["seq"]);
         }
     }

@@ -1,10 +1,12 @@
 //! Shipping to a ClickHouse that fails in every way there is.
 //!
 //! Each test asks the same in the end: every position that was appended is in the log once, as it was appended; batches
-//! are contiguous and vouch for exactly their rows; the journal's cursor is never ahead of a commit.
+//! are contiguous and vouch for exactly their rows; the journal's cursor is never ahead of a commit. A position that its
+//! batch leaves out is in quarantine, as it was appended.
 
 mod clickhouse;
 mod faults;
+mod poison;
 mod restarts;
 mod running;
 
@@ -114,6 +116,7 @@ fn append(journal: &Journal, days: &[u16]) -> u64 {
 fn assert_exact(store: &Store, journal: &Journal) {
     let log = store.rows("observation_log");
     let batches = store.rows("batches");
+    let quarantine = store.rows("quarantine");
     let checkpoint = journal.checkpoint();
     let mut evidence_rows = 0;
     for range in journal.collectors() {
@@ -130,9 +133,13 @@ fn assert_exact(store: &Store, journal: &Journal) {
             }
         }
         let mine = |row: &&&clickhouse::Row| row["collector_id"] == id.to_bytes();
-        let found: Vec<_> =
-            log.iter().filter(mine).map(|row| (number(row, "seq"), row["record"].clone())).collect();
-        assert_eq!(found, expected, "every position once, as appended");
+        let held = |rows: &[&clickhouse::Row]| -> Vec<(u64, Vec<u8>)> {
+            rows.iter().filter(mine).map(|row| (number(row, "seq"), row["record"].clone())).collect()
+        };
+        let (found, refused) = (held(&log), held(&quarantine));
+        let mut all = [found.clone(), refused.clone()].concat();
+        all.sort();
+        assert_eq!(all, expected, "every position once, as appended");
         evidence_rows += found.len();
 
         let mut next_first = 1;
@@ -143,6 +150,9 @@ fn assert_exact(store: &Store, journal: &Journal) {
             assert_eq!(number(batch, "rows"), rows.len() as u64);
             let hash = rows.iter().fold(0, |hash, (_, bytes)| record::fold_hash(hash, record::hash(bytes)));
             assert_eq!(number(batch, "content_hash"), hash);
+            let left_out = refused.iter().map(|(seq, _)| *seq).filter(|seq| (first..=last).contains(seq));
+            let left_out: Vec<u8> = left_out.flat_map(u64::to_le_bytes).collect();
+            assert_eq!(batch["refused"], left_out, "what it leaves out is in quarantine");
             next_first = last + 1;
         }
         assert!(expected.last().is_none_or(|(seq, _)| *seq < next_first), "all evidence is vouched for");

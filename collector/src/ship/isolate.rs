@@ -1,0 +1,133 @@
+//! A batch that the database refuses for what is in it: the rows it is about go into quarantine, all others into the log.
+//!
+//! ```text
+//! refused for its content ─▶ what is there? ─▶ halves of the rest … ─▶ rows refused alone, beside rows taken
+//!                                                                            └═insert═▶ quarantine
+//! ```
+//!
+//! Promises: a row is set aside only where it stood alone, an error of a closed list named its content, it is not in the
+//! log after all, and the database took another row meanwhile. Everything else is a failure like any other, to be tried again:
+//! too many such rows (that is about the table), no row that it takes at all, any other error on the way.
+//! Crashes: parts are rows under the keys they always have. What is in quarantine for a position *is* the decision about
+//! it, for good: it stands before the batch row that leaves the position out, and whoever sends the batch again leaves it
+//! out too. A decision that did not get so far is made anew.
+
+use std::collections::BTreeSet;
+
+use schemas::rows::{ObservationRow, QuarantineRow};
+use schemas::Refusal;
+
+use super::bisect::Bisection;
+use super::commit::{CommitError, Committer, added_up};
+use crate::seal::Seal;
+
+/// The most rows of one batch that are set aside. A table that refuses more is to be mended; what is quarantined would be
+/// half the ledger, and each row costs an insert of its own for every halving.
+pub(super) const REFUSED_ROWS_MAX: usize = 64;
+
+impl Committer {
+    /// Takes a batch apart. Returns the positions that are in quarantine now; the others are in the log.
+    pub(super) async fn isolate(
+        &self,
+        seal: &Seal,
+        rows: &[&ObservationRow],
+        refusal: Refusal,
+    ) -> Result<BTreeSet<u64>, CommitError> {
+        let rows = self.not_there(seal, rows).await?;
+        if rows.is_empty() {
+            // A view behind the log failed; what it is about is all in the log.
+            return Ok(BTreeSet::new());
+        }
+        let mut bisection = Bisection::of(rows.len(), refusal);
+        while let Some(part) = bisection.next() {
+            let part = &rows[part];
+            match self.insert_part(seal, part).await {
+                Ok(()) => bisection.taken(),
+                Err(error) => match error.refusal() {
+                    Some(refusal) => bisection.refused(refusal),
+                    None => return Err(error),
+                },
+            }
+            if bisection.alone().len() > REFUSED_ROWS_MAX {
+                return Err(self.refuses(seal, "more rows of a batch than can be poisoned by chance"));
+            }
+        }
+        if bisection.rows_taken() == 0 && !self.takes_anything(seal).await? {
+            return Err(self.refuses(seal, "every row"));
+        }
+        let refused: Vec<(&ObservationRow, &Refusal)> =
+            bisection.alone().iter().map(|(row, refusal)| (rows[*row], refusal)).collect();
+        self.quarantine(seal, &refused).await
+    }
+
+    /// Sends a part under a token that follows from its rows.
+    async fn insert_part(&self, seal: &Seal, rows: &[&ObservationRow]) -> Result<(), CommitError> {
+        let (count, content_hash) = added_up(rows);
+        let (first_seq, last_seq) = match rows {
+            [first, .., last] => (first.seq, last.seq),
+            [only] => (only.seq, only.seq),
+            [] => return Ok(()),
+        };
+        let part = Seal { first_seq, last_seq, rows: count, content_hash, ..*seal };
+        let token = format!("{}-part", part.insert_token());
+        self.in_time(self.database.insert_observations(&token, rows)).await
+    }
+
+    async fn not_there<'r>(
+        &self,
+        seal: &Seal,
+        rows: &[&'r ObservationRow],
+    ) -> Result<Vec<&'r ObservationRow>, CommitError> {
+        let there = self.positions_there(seal).await?;
+        Ok(rows.iter().copied().filter(|row| !there.contains(&row.seq)).collect())
+    }
+
+    /// Whether the log takes a row that it has: the same row under the same key, which changes nothing.
+    async fn takes_anything(&self, seal: &Seal) -> Result<bool, CommitError> {
+        let Some(known) = self.in_time(self.database.any_row_taken(seal.collector_id)).await? else {
+            return Ok(false);
+        };
+        let token = format!("witness-{:032x}", rand::random::<u128>());
+        match self.in_time(self.database.insert_observations(&token, &[known])).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.refusal().is_some() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn quarantine(
+        &self,
+        seal: &Seal,
+        refused: &[(&ObservationRow, &Refusal)],
+    ) -> Result<BTreeSet<u64>, CommitError> {
+        let there = self.positions_there(seal).await?;
+        let now = self.clock.unix_micros();
+        let held: Vec<QuarantineRow> = refused
+            .iter()
+            .filter(|(row, _)| !there.contains(&row.seq))
+            .map(|(row, refusal)| QuarantineRow::new(row, (seal.first_seq, seal.last_seq), refusal, now))
+            .collect();
+        if let Some(first) = held.first() {
+            // Only the time differs between attempts; the token is new, since another attempt may know more rows.
+            let token = format!("quarantine-{:032x}", rand::random::<u128>());
+            self.in_time(self.database.insert_quarantine(&token, &held)).await?;
+            tracing::error!(
+                rows = held.len(),
+                from = seal.first_seq,
+                through = seal.last_seq,
+                code = first.code,
+                "clickhouse refuses rows for what is in them; they are in quarantine and not billed, see `ledgerline quarantine list`"
+            );
+        }
+        Ok(held.into_iter().map(|row| row.seq).collect())
+    }
+
+    fn refuses(&self, seal: &Seal, what: &'static str) -> CommitError {
+        CommitError::Refused {
+            url: self.database.target().url.clone(),
+            what,
+            first: seal.first_seq,
+            last: seal.last_seq,
+        }
+    }
+}
