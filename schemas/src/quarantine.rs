@@ -18,11 +18,7 @@ impl Database {
     }
 
     /// Positions of a collector from one on that are in quarantine, sent anew or not.
-    pub async fn quarantined_from(
-        &self,
-        collector: [u8; 16],
-        first: u64,
-    ) -> Result<Vec<u64>, DatabaseError> {
+    pub async fn quarantined_from(&self, collector: [u8; 16], first: u64) -> Result<Vec<u64>, DatabaseError> {
         let sql = format!(
             "SELECT DISTINCT seq FROM quarantine WHERE collector_id = {} AND seq >= {first} ORDER BY seq",
             unhex(collector)

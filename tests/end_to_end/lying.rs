@@ -10,10 +10,10 @@ use crate::spans::{request, response_id};
 const CALLS_A_REQUEST: u64 = 5;
 
 /// A database (a server that does not settle) behind a proxy, and a collector that knows only the proxy.
-struct Stage {
+pub struct Stage {
     database: Option<Server>,
-    proxy: Proxy,
-    collector: Server,
+    pub proxy: Proxy,
+    collector: Option<Server>,
     config: PathBuf,
     dirs: (tempfile::TempDir, tempfile::TempDir),
     sent: u64,
@@ -22,7 +22,7 @@ struct Stage {
 const DOES_NOT_SETTLE: [(&str, &str); 1] = [("LEDGERLINE_SETTLE_ENABLED", "false")];
 
 impl Stage {
-    fn set() -> Self {
+    pub fn set() -> Self {
         let dirs = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let database = Server::start_with(dirs.0.path(), &[], &DOES_NOT_SETTLE);
         let password = std::fs::read_to_string(dirs.0.path().join("clickhouse-owner-password")).unwrap();
@@ -30,24 +30,49 @@ impl Stage {
         let text = format!("[clickhouse]\nuser = \"ledgerline\"\npassword = \"{}\"\n", password.trim());
         std::fs::write(&config, text).unwrap();
         let proxy = Proxy::before(&database.clickhouse);
-        let flags = ["--config", config.to_str().unwrap(), "--clickhouse-url", &proxy.url];
-        let fast = [("LEDGERLINE_SETTLE_INTERVAL", "50ms"), ("LEDGERLINE_SHIP_INTERVAL", "20ms")];
-        let collector = Server::start_with(&dirs.1.path().join("data"), &flags, &fast);
-        Self { database: Some(database), proxy, collector, config, dirs, sent: 0 }
+        let mut stage = Self { database: Some(database), proxy, collector: None, config, dirs, sent: 0 };
+        stage.start_collector();
+        stage
     }
 
-    fn database(&self) -> &Server {
+    fn start_collector(&mut self) {
+        let flags = ["--config", self.config.to_str().unwrap(), "--clickhouse-url", self.proxy.url.as_str()];
+        let fast = [("LEDGERLINE_SETTLE_INTERVAL", "50ms"), ("LEDGERLINE_SHIP_INTERVAL", "20ms")];
+        self.collector = Some(Server::start_with(&self.dirs.1.path().join("data"), &flags, &fast));
+    }
+
+    /// Kills the collector and starts it again on its data directory.
+    pub fn restart_collector(&mut self) {
+        self.collector.take().expect("it runs").kill();
+        self.start_collector();
+    }
+
+    pub fn collector(&self) -> &Server {
+        self.collector.as_ref().expect("it runs but while it is restarted")
+    }
+
+    pub fn database(&self) -> &Server {
         self.database.as_ref().expect("it runs but while it is restarted")
     }
 
     /// Sends requests; each must be acknowledged, whatever the database does.
-    fn send(&mut self, requests: u64) {
+    pub fn send(&mut self, requests: u64) {
         for _ in 0..requests {
             let calls = self.sent..self.sent + CALLS_A_REQUEST;
-            let answer = self.collector.post("application/json", &request(calls)).unwrap();
+            let answer = self.collector().post("application/json", &request(calls)).unwrap();
             assert_eq!(answer.status, 200, "{answer:?}");
             self.sent += CALLS_A_REQUEST;
         }
+    }
+
+    /// How many calls were acknowledged.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The arguments of a command on the collector's configuration.
+    pub fn line(&self, line: &str) -> String {
+        format!("{line} --config {}", self.config.display())
     }
 
     /// Sends while the database lies, until each of these lies was told this often.
@@ -60,8 +85,8 @@ impl Stage {
         self.proxy.lie(&[]);
     }
 
-    fn command(&self, line: &str) -> String {
-        self.collector.succeed(&format!("{line} --config {}", self.config.display()))
+    pub fn command(&self, line: &str) -> String {
+        self.collector().succeed(&self.line(line))
     }
 
     /// Kills the database and starts it again, elsewhere.
@@ -73,7 +98,7 @@ impl Stage {
     }
 
     /// Every call that was acknowledged is in the ledger once, and nothing else is.
-    fn check(&self) {
+    pub fn check(&self) {
         self.command("settle");
         let rows = self.database().rows(
             "SELECT response_id, sum(l.calls) AS net FROM ledgerline.ledger AS l GROUP BY response_id ORDER BY response_id",

@@ -21,6 +21,7 @@ mod crash;
 mod replay;
 mod proxy;
 mod lying;
+mod poison;
 mod restore;
 mod upgrades;
 mod collectors;

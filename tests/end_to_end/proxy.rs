@@ -78,6 +78,8 @@ struct Shared {
     client: Client<HttpConnector, Full<Bytes>>,
     state: Mutex<State>,
     requests: watch::Sender<u64>,
+    /// Whether the insert to be held came.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -88,6 +90,8 @@ struct State {
     requests: u64,
     next_lie: usize,
     told: BTreeMap<Lie, u64>,
+    /// How many more inserts pass before one is never answered, and whether that one is applied.
+    hold_after: Option<(u64, bool)>,
     held: VecDeque<(u64, Ask)>,
 }
 
@@ -147,6 +151,7 @@ impl Proxy {
             client: Client::builder(TokioExecutor::new()).build_http(),
             state: Mutex::new(State { upstream: upstream.to_owned(), ..State::default() }),
             requests: watch::Sender::new(0),
+            held: watch::Sender::new(false),
         });
         runtime.spawn(accept(listener, Arc::clone(&shared)));
         Self { url, shared, runtime }
@@ -183,6 +188,17 @@ impl Proxy {
         let mut requests = self.shared.requests.subscribe();
         let enough = self.state().requests + more;
         self.runtime.block_on(requests.wait_for(|requests| *requests >= enough)).unwrap();
+    }
+
+    /// Lets so many inserts pass and never answers the next one, which is applied or not.
+    pub fn hold_after(&self, passing: u64, applied: bool) {
+        self.shared.held.send_replace(false);
+        self.state().hold_after = Some((passing, applied));
+    }
+
+    /// Waits until that one came.
+    pub fn until_held(&self) {
+        self.runtime.block_on(self.shared.held.subscribe().wait_for(|held| *held)).unwrap();
     }
 
     /// Applies now what was held back, all of it.
@@ -222,7 +238,7 @@ fn closed() -> std::io::Error {
 async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer, std::io::Error> {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let (lie, due) = {
+    let (lie, hold, due) = {
         let mut state = shared.state.lock().unwrap();
         if state.down {
             return Err(closed());
@@ -233,7 +249,7 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer
         if let Some(lie) = lie {
             *state.told.entry(lie).or_default() += 1;
         }
-        (lie, state.due())
+        (lie, inserts.then(|| state.hold()).flatten(), state.due())
     };
     for late in due {
         // Whoever asked was told nothing.
@@ -245,6 +261,14 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answer
     }
     let body = body.collect().await.map_err(|_| closed())?.to_bytes();
     let ask = Ask { method: head.method, path, headers: head.headers, body };
+    if let Some(applied) = hold {
+        if applied {
+            // Whoever asked is never told.
+            let _ = shared.forward(ask).await;
+        }
+        shared.held.send_replace(true);
+        return std::future::pending().await;
+    }
     match lie {
         None => shared.forward(ask).await,
         Some(Lie::ReplyLost) => shared.forward(ask).await.and_then(|_| Err(closed())),
@@ -297,6 +321,16 @@ impl State {
         } else {
             ABOUT_QUESTIONS[self.next_lie % ABOUT_QUESTIONS.len()]
         })
+    }
+
+    /// Whether this insert is the one to hold, and whether it is applied.
+    fn hold(&mut self) -> Option<bool> {
+        let (passing, applied) = self.hold_after.take()?;
+        if passing == 0 {
+            return Some(applied);
+        }
+        self.hold_after = Some((passing - 1, applied));
+        None
     }
 
     fn due(&mut self) -> Vec<Ask> {

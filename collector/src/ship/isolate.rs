@@ -14,8 +14,8 @@
 
 use std::collections::BTreeSet;
 
-use schemas::rows::{ObservationRow, QuarantineRow};
 use schemas::Refusal;
+use schemas::rows::{ObservationRow, QuarantineRow};
 
 use super::bisect::Bisection;
 use super::commit::{CommitError, Committer, added_up};

@@ -118,9 +118,8 @@ struct Replay<'a> {
 impl Replay<'_> {
     async fn batch(&mut self, sealed: Seal, held: Vec<ObservationRow>) -> Result<(), ReplayError> {
         let standing = self.database.batches_after(sealed.collector_id, sealed.first_seq - 1, 64).await?;
-        let same = standing
-            .iter()
-            .find(|row| (row.first_seq, row.last_seq) == (sealed.first_seq, sealed.last_seq));
+        let same =
+            standing.iter().find(|row| (row.first_seq, row.last_seq) == (sealed.first_seq, sealed.last_seq));
         let refused: BTreeSet<u64> = match same {
             Some(row) => row.refused.iter().copied().collect(),
             None => {
@@ -129,8 +128,7 @@ impl Replay<'_> {
             }
         };
         let whole = added_up(&held.iter().collect::<Vec<_>>()) == (sealed.rows, sealed.content_hash);
-        let held: Vec<ObservationRow> =
-            held.into_iter().filter(|row| !refused.contains(&row.seq)).collect();
+        let held: Vec<ObservationRow> = held.into_iter().filter(|row| !refused.contains(&row.seq)).collect();
         let vouched = match same {
             Some(row) => (row.rows, row.content_hash),
             // What was sealed, less what is in quarantine; a batch of which records are lost cannot be told.
