@@ -1,4 +1,4 @@
--- Rows that the database does not take for what is in them: docs/adr/0017-quarantine-refused-rows.md.
+-- Rows that the database does not take for what is in them: docs/adr/0018-quarantine-refused-rows.md.
 
 -- Evidence that is not in the log. Of its columns only those that nobody is likely to have put a condition on; the record has all.
 CREATE TABLE IF NOT EXISTS {db}.quarantine {cluster}
