@@ -80,7 +80,7 @@ pub enum Command {
     Plans(plans::Command),
     /// Rate again what stands in the ledger, by the prices that are known now
     Reprice(reprice::Args),
-    /// Correct what stands: give credits, take calls back, move calls to other tenants or features
+    /// Correct what stands: give credits, post charges, take calls back, move calls to other tenants or features
     #[command(subcommand)]
     Adjust(Box<adjust::Command>),
     /// Compare the ledger with what a provider says it counted or charged, and name what differs

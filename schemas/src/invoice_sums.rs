@@ -70,7 +70,7 @@ pub struct UnmeteredSum {
     pub calls: i64,
 }
 
-/// What a month's total led to, by what people call it.
+/// What a month's total led to, or people ordered, by what people call it.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
 pub struct AdjustmentSum {
     /// The payer.
@@ -216,15 +216,16 @@ impl Database {
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits used"))
     }
 
-    /// What people gave tenants at once, in a month.
-    pub async fn credits_given(&self, period: BillingPeriod) -> Result<Vec<CreditUse>, DatabaseError> {
+    /// What people ordered to be given to tenants or charged to them at once, in a month.
+    pub async fn posted_by_order(&self, period: BillingPeriod) -> Result<Vec<AdjustmentSum>, DatabaseError> {
         let sql = format!(
-            "SELECT tenant, toString(operation) AS name, sum(e.charge) AS charge FROM ledger_entries AS e FINAL \
-             WHERE entry_type = 'credit' AND tenant_source = 'override' AND period = toDate('{}') \
-             GROUP BY tenant, name ORDER BY tenant, name",
+            "SELECT tenant, currency, toString(rule) AS kind, toString(operation) AS name, sum(e.charge) AS charge \
+             FROM ledger_entries AS e FINAL \
+             WHERE entry_type IN ('adjustment', 'credit') AND tenant_source = 'override' AND period = toDate('{}') \
+             GROUP BY tenant, currency, kind, name ORDER BY tenant, currency, kind, name",
             period.first_day()
         );
-        self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits given"))
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("sum what was ordered to be posted"))
     }
 
     /// What each tenant's usage of a month is charged, without adjustments, and without what changes earlier months.

@@ -41,6 +41,23 @@ pub enum Command {
         #[command(flatten)]
         order: OrderArgs,
     },
+    /// Charge a tenant money that follows from no call, posted at once in an open month
+    Charge {
+        /// Who pays
+        #[arg(long, value_name = "TENANT")]
+        tenant: String,
+        /// How much, above zero
+        #[arg(long, value_name = "AMOUNT", value_parser = Cost::parse)]
+        amount: Cost,
+        /// ISO 4217 code; that of the ledger
+        #[arg(long, value_name = "CODE")]
+        currency: Option<String>,
+        /// The month it is for; the next open one takes it where that is closed [default: the current month]
+        #[arg(long, value_name = "YYYY-MM", value_parser = BillingPeriod::parse)]
+        month: Option<BillingPeriod>,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
     /// Take calls back: they are not billed, whatever evidence or prices still come
     Reverse {
         #[command(flatten)]
@@ -72,7 +89,7 @@ pub enum Command {
 /// Who orders it and why.
 #[derive(Debug, clap::Args)]
 pub struct OrderArgs {
-    /// Why; kept with the order, and on the invoice with a credit
+    /// Why; kept with the order, and on the invoice with a credit or charge
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Who orders it [default: the user this runs as]
@@ -141,14 +158,21 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<Outcome>
     let (asked, order) = match command {
         Command::List => return list(context).await,
         Command::Credit { tenant, amount, currency: stated, month, expires, order } => {
-            let month =
-                month.unwrap_or_else(|| BillingPeriod::containing(EventTime::from_nanos(now_nanos())));
             let asked = Asked::Credit {
                 tenant,
                 amount: amount.to_string(),
                 currency: stated.unwrap_or_else(|| currency.to_string()),
-                month: month.to_string(),
+                month: month.unwrap_or_else(this_month).to_string(),
                 expires: expires.map(|month| month.to_string()),
+            };
+            (asked, order)
+        }
+        Command::Charge { tenant, amount, currency: stated, month, order } => {
+            let asked = Asked::Charge {
+                tenant,
+                amount: amount.to_string(),
+                currency: stated.unwrap_or_else(|| currency.to_string()),
+                month: month.unwrap_or_else(this_month).to_string(),
             };
             (asked, order)
         }
@@ -193,6 +217,10 @@ impl ToArgs {
 
 fn stated<const N: usize>(values: [(&str, Option<String>); N]) -> BTreeMap<String, String> {
     values.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+}
+
+fn this_month() -> BillingPeriod {
+    BillingPeriod::containing(EventTime::from_nanos(now_nanos()))
 }
 
 /// The name of the user this runs as, else the number.
@@ -281,17 +309,17 @@ async fn list(context: &Context) -> anyhow::Result<Outcome> {
         "asked",
     ]);
     for row in known {
-        let is_credit = row.kind == "credit";
-        let month = is_credit.then(|| month_of(row.period).to_string());
+        let of_money = ["credit", "charge"].contains(&row.kind.as_str());
+        let month = of_money.then(|| month_of(row.period).to_string());
         rows.push([
             row.override_id.as_str().into(),
             row.kind.as_str().into(),
             micros(row.decided_at).as_str().into(),
             row.decided_by.as_str().into(),
             row.reason.as_str().into(),
-            Cell::text(is_credit.then_some(row.tenant)),
-            if is_credit { Cell::Money(row.amount) } else { Cell::Nothing },
-            Cell::text(is_credit.then_some(row.currency)),
+            Cell::text(of_money.then_some(row.tenant)),
+            if of_money { Cell::Money(row.amount) } else { Cell::Nothing },
+            Cell::text(of_money.then_some(row.currency)),
             Cell::text(month),
             Cell::text(row.expires.map(|month| month_of(month).to_string())),
             Cell::Count(i64::try_from(row.calls).unwrap_or(i64::MAX)),

@@ -169,6 +169,54 @@ fn credits_are_posted_once_and_used_up_as_months_close() {
     server.stop();
 }
 
+/// Scenario: a person charges a tenant what streams without usage were estimated at, twice by the same words; another charge is
+/// revoked; a credit that expires is there to be used; the month is closed, and charged again.
+/// Guarantees: a charge is posted once, of no call, and stands on the invoice with its reason; months use credits for it; verify holds
+/// orders and ledger together.
+#[test]
+fn a_charge_is_posted_once_and_invoiced_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[]);
+    send(&server, &[OCTOBER, GLOBEX]);
+    let charge =
+        |line: &str| server.succeed(&format!("adjust charge --by ann --month 2026-10 {line} --apply"));
+    let sums = |month: &str| {
+        let rows = server.rows(&format!(
+            "SELECT tenant, sum(l.calls) AS calls, toString(sum(l.cost)) AS cost, toString(sum(l.charge)) AS charge \
+             FROM ledgerline.ledger AS l WHERE period = '{month}-01' GROUP BY tenant ORDER BY tenant"
+        ));
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_string();
+        let shown = rows.iter().map(|row| {
+            format!("{} {} {} {}", text(row, "tenant"), row["calls"], text(row, "cost"), text(row, "charge"))
+        });
+        shown.collect::<Vec<_>>()
+    };
+    server.succeed("adjust charge --tenant acme --amount 0.014 --by ann --month 2026-10 --reason dry");
+    charge("--tenant acme --amount 0.014 --reason unmetered-streams --id streams");
+    assert!(
+        charge("--tenant acme --amount 0.014 --reason unmetered-streams --id streams")
+            .contains("was carried out")
+    );
+    charge("--tenant globex --amount 1 --reason slip --id slip");
+    server.succeed("adjust revoke slip --reason slip --by ann --apply");
+    assert_eq!(sums("2026-10"), ["acme 1 0.0035 0.0175", "globex 1 0.0035 0.0035"]);
+    server.succeed("verify");
+
+    server.succeed("adjust credit --by ann --month 2026-10 --tenant acme --amount 0.01 --reason launch --expires 2027-01 --apply");
+    server.succeed("invoice issue --month 2026-10");
+    assert_eq!(sums("2026-10"), ["acme 1 0.0035 0.0075", "globex 1 0.0035 0.0035"]);
+    let lines = server.rows(
+        "SELECT description, toString(amount) AS amount FROM ledgerline.invoice_lines WHERE tenant = 'acme' AND kind = 'adjustment'",
+    );
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["amount"], "0.014");
+    assert!(lines[0]["description"].as_str().unwrap().contains("unmetered-streams (streams)"), "{lines:?}");
+    charge("--tenant acme --amount 0.5 --reason later");
+    assert_eq!(sums("2026-11"), ["acme 0 0 0.5"], "the closed month stands");
+    server.succeed("verify");
+    server.stop();
+}
+
 /// Scenario: calls keep coming while their tenant's are moved, over and over.
 /// Guarantees: every call is billed once, by whoever it was moved to or by the evidence; nothing is lost or doubled.
 #[test]

@@ -1,4 +1,4 @@
-//! Corrections that people order: credits, calls that are not to be billed, calls that are someone else's, and taking
+//! Corrections that people order: credits, charges, calls that are not to be billed, calls that are someone else's, and taking
 //! such an order back.
 //!
 //! ```text
@@ -25,8 +25,8 @@ use schemas::{Database, DatabaseError};
 
 use crate::period::of_no_call;
 use crate::settle::{SettleError, Settler};
-use order::Credit;
 pub use order::{Asked, Calls, Order, OrderFault};
+use order::{Money, Side};
 
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,9 @@ pub async fn adjust(settler: &mut Settler, order: &Order, apply: bool) -> Result
     // Later than every order so far, whatever this machine's clock says: the later one counts.
     let mut work = Work { order, apply, decided_at: (settler.now() / 1000).max(last + 1), adjusted };
     match &order.asked {
-        Asked::Credit { .. } => work.credit(settler, order.asked.credit()?.as_ref(), true).await?,
+        Asked::Credit { .. } | Asked::Charge { .. } => {
+            work.money(settler, order.asked.money()?.as_ref(), true).await?
+        }
         Asked::Reverse { calls } => {
             let reports = database.standing_reports(&calls.filter()).await?;
             work.overrule(settler, reports, Act::Reverse).await?;
@@ -135,8 +137,8 @@ pub async fn adjust(settler: &mut Settler, order: &Order, apply: bool) -> Result
         }
         Asked::Revoke { id } => {
             let row = revocable(&known, id)?;
-            if row.kind == "credit" {
-                work.credit(settler, credit_of(row).as_ref(), false).await?;
+            if let Some(money) = money_of(row) {
+                work.money(settler, Some(&money), false).await?;
             } else {
                 let reports = database.override_calls_of(id).await?.into_iter().map(|row| StandingReport {
                     realm: row.realm,
@@ -212,25 +214,25 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Posts a credit, or takes it back. One that months use up is posted as they do.
-    async fn credit(
+    /// Posts a credit or a charge, or takes it back. A credit that months use up is posted as they do.
+    async fn money(
         &mut self,
         settler: &mut Settler,
-        credit: Option<&Credit>,
+        money: Option<&Money>,
         given: bool,
     ) -> Result<(), AdjustError> {
-        let Some(credit) = credit.filter(|credit| credit.expires.is_none()) else { return Ok(()) };
+        let Some(money) = money.filter(|money| money.expires.is_none()) else { return Ok(()) };
         let id = match &self.order.asked {
             Asked::Revoke { id } => id,
             _ => &self.adjusted.id,
         };
-        let entry = posted_credit(id, self.reason_of(settler, id).await?, credit, &settler.config().currency);
+        let entry = posted_money(id, self.reason_of(settler, id).await?, money, &settler.config().currency);
         let mut standing = Standing::default();
         for known in settler.database().entries_of_traces(&[entry.call.bytes()], 0..=i64::MAX).await? {
             standing.add(Arc::new(known));
         }
         let target = given.then_some((&entry.facts, &entry.quantities));
-        let posting = difference_as([EntryType::Credit; 2], entry.call, &standing, target, settler.periods());
+        let posting = difference_as([entry.entry_type; 2], entry.call, &standing, target, settler.periods());
         posting.iter().for_each(|entry| self.adjusted.take(entry));
         if self.apply {
             settler.post_entries(posting).await?;
@@ -246,7 +248,7 @@ impl Work<'_> {
 
     /// Puts the order on record: from now on it is done.
     async fn record(&self, database: &Database, currency: &str) -> Result<(), AdjustError> {
-        let credit = self.order.asked.credit()?;
+        let money = self.order.asked.money()?;
         let revokes = match &self.order.asked {
             Asked::Revoke { id } => id.clone(),
             _ => String::new(),
@@ -259,11 +261,11 @@ impl Work<'_> {
             reason: self.order.reason.clone(),
             asked: self.order.asked(),
             revokes,
-            tenant: credit.as_ref().map(|credit| credit.tenant.clone()).unwrap_or_default(),
-            amount: credit.as_ref().map(|credit| credit.amount).unwrap_or_default(),
-            currency: credit.as_ref().map(|_| currency.to_string()).unwrap_or_default(),
-            period: credit.as_ref().map(|credit| month_number(credit.month)).unwrap_or_default(),
-            expires: credit.as_ref().and_then(|credit| credit.expires).map(month_number),
+            tenant: money.as_ref().map(|money| money.tenant.clone()).unwrap_or_default(),
+            amount: money.as_ref().map(|money| money.amount).unwrap_or_default(),
+            currency: money.as_ref().map(|_| currency.to_string()).unwrap_or_default(),
+            period: money.as_ref().map(|money| month_number(money.month)).unwrap_or_default(),
+            expires: money.as_ref().and_then(|money| money.expires).map(month_number),
             calls: self.adjusted.calls,
             program: env!("CARGO_PKG_VERSION").to_string(),
         };
@@ -273,8 +275,9 @@ impl Work<'_> {
     }
 }
 
-fn credit_of(row: &OverrideRow) -> Option<Credit> {
-    (row.kind == "credit").then(|| Credit {
+fn money_of(row: &OverrideRow) -> Option<Money> {
+    Some(Money {
+        to: Side::of_kind(&row.kind)?,
         tenant: row.tenant.clone(),
         amount: row.amount,
         month: month_of(row.period),
@@ -282,29 +285,34 @@ fn credit_of(row: &OverrideRow) -> Option<Credit> {
     })
 }
 
-/// What an invoice says of a credit.
-fn credit_name(id: &str, reason: &str) -> String {
+/// What an invoice says of a credit or charge.
+fn money_name(id: &str, reason: &str) -> String {
     format!("{reason} ({id})")
 }
 
-/// The entry of a credit that is posted at once; its facts and amount follow from the order alone.
-fn posted_credit(id: &str, reason: String, credit: &Credit, currency: &str) -> Entry {
+/// The entry of a credit or charge that is posted at once; its facts and amount follow from the order alone.
+fn posted_money(id: &str, reason: String, money: &Money, currency: &str) -> Entry {
+    // Written down when there were only credits; ids of orders are unique.
     let mut hasher = IdHasher::new("override credit");
     hasher.part(id.as_bytes());
     let call = CallId::of_adjustment(&hasher);
-    let name = credit_name(id, &reason);
-    let facts = of_no_call(call, TENANT_SOURCE, &credit.tenant, credit.month, ("credit", &name), currency);
-    let quantities = Quantities { charge: -credit.amount, ..Quantities::default() };
-    Entry::new(EntryType::Credit, call, credit.month, facts, quantities, None, &[])
+    let name = money_name(id, &reason);
+    let (entry_type, kind, charge) = match money.to {
+        Side::Tenant => (EntryType::Credit, "credit", -money.amount),
+        Side::Issuer => (EntryType::Adjustment, "adjustment", money.amount),
+    };
+    let facts = of_no_call(call, TENANT_SOURCE, &money.tenant, money.month, (kind, &name), currency);
+    let quantities = Quantities { charge, ..Quantities::default() };
+    Entry::new(entry_type, call, money.month, facts, quantities, None, &[])
 }
 
-/// The credits on record that were posted at once: the call id that stands for each, and what it must come to.
-pub(crate) fn posted_credits(known: &[OverrideRow]) -> BTreeMap<CallId, (String, Cost)> {
+/// The credits and charges on record that were posted at once: the call id that stands for each, and what it must come to.
+pub(crate) fn posted_at_once(known: &[OverrideRow]) -> BTreeMap<CallId, (String, Cost)> {
     let revoked: BTreeSet<&str> = known.iter().map(|row| row.revokes.as_str()).collect();
     let mut posted = BTreeMap::new();
     for row in known {
-        let Some(credit) = credit_of(row).filter(|credit| credit.expires.is_none()) else { continue };
-        let entry = posted_credit(&row.override_id, row.reason.clone(), &credit, &row.currency);
+        let Some(money) = money_of(row).filter(|money| money.expires.is_none()) else { continue };
+        let entry = posted_money(&row.override_id, row.reason.clone(), &money, &row.currency);
         let charge =
             if revoked.contains(row.override_id.as_str()) { Cost::ZERO } else { entry.quantities.charge };
         posted.insert(entry.call, (row.override_id.clone(), charge));
@@ -319,9 +327,9 @@ pub async fn grants(database: &Database, at: i64) -> Result<Vec<CreditGrant>, Da
     let revoked: BTreeSet<&str> = known.iter().map(|row| row.revokes.as_str()).collect();
     let counts = known.iter().filter(|row| !revoked.contains(row.override_id.as_str()));
     let granted = counts.filter_map(|row| {
-        let credit = credit_of(row).filter(|credit| credit.expires.is_some())?;
+        let credit = money_of(row).filter(|money| money.expires.is_some())?;
         Some(CreditGrant {
-            name: credit_name(&row.override_id, &row.reason),
+            name: money_name(&row.override_id, &row.reason),
             tenant: credit.tenant,
             amount: credit.amount,
             from: Some(credit.month),

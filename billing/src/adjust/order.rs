@@ -41,6 +41,17 @@ pub enum Asked {
         /// `YYYY-MM`: the first month that may not use it any more. Without it, it is posted at once and whole.
         expires: Option<String>,
     },
+    /// Money from a tenant, posted at once and whole.
+    Charge {
+        /// Whose.
+        tenant: String,
+        /// How much, above zero.
+        amount: String,
+        /// ISO 4217; that of the ledger.
+        currency: String,
+        /// `YYYY-MM`: the month it is posted in.
+        month: String,
+    },
     /// Calls that are not to be billed.
     Reverse {
         /// Which.
@@ -85,18 +96,16 @@ pub enum OrderFault {
         /// What to say.
         hint: &'static str,
     },
-    /// The amount of a credit.
-    #[error(
-        "a credit of {0:?} cannot be given; the amount is above zero with at most 12 decimals, for instance 25.00"
-    )]
+    /// The amount of a credit or charge.
+    #[error("{0:?} cannot be posted; the amount is above zero with at most 12 decimals, for instance 25.00")]
     Amount(String),
     /// Another currency than the ledger's.
-    #[error("the ledger is in {ledger}, the credit in {credit}; give it in {ledger}")]
+    #[error("the ledger is in {ledger}, the amount in {stated}; give it in {ledger}")]
     Currency {
         /// That of the ledger.
         ledger: String,
-        /// That of the credit.
-        credit: String,
+        /// That of the amount.
+        stated: String,
     },
     /// A month that is none, or one that is over before it begins.
     #[error("{0}")]
@@ -113,13 +122,36 @@ pub enum OrderFault {
     Dimension(String),
 }
 
-/// A credit, read.
+/// A credit or a charge, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Credit {
+pub(super) struct Money {
+    /// Whether the tenant gets it or pays it.
+    pub to: Side,
     pub tenant: String,
+    /// Above zero.
     pub amount: Cost,
     pub month: BillingPeriod,
     pub expires: Option<BillingPeriod>,
+}
+
+/// Whom an amount is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// A credit: the tenant gets it.
+    Tenant,
+    /// A charge: the tenant pays it.
+    Issuer,
+}
+
+impl Side {
+    /// The side of an order's kind; other kinds are not of money.
+    pub fn of_kind(kind: &str) -> Option<Self> {
+        match kind {
+            "credit" => Some(Self::Tenant),
+            "charge" => Some(Self::Issuer),
+            _ => None,
+        }
+    }
 }
 
 impl Order {
@@ -141,6 +173,7 @@ impl Order {
     pub fn kind(&self) -> &'static str {
         match self.asked {
             Asked::Credit { .. } => "credit",
+            Asked::Charge { .. } => "charge",
             Asked::Reverse { .. } => "reverse",
             Asked::Reattribute { .. } => "reattribute",
             Asked::Revoke { .. } => "revoke",
@@ -154,14 +187,18 @@ impl Order {
             _ => Ok(()),
         };
         empty(&self.by, "by", "who orders it with --by")?;
-        empty(&self.reason, "reason", "why with --reason; it is kept, and a credit's is on the invoice")?;
+        empty(
+            &self.reason,
+            "reason",
+            "why with --reason; it is kept, and that of a credit or charge is on the invoice",
+        )?;
         empty(&self.id(), "id", "nothing, or an id of your own")?;
         match &self.asked {
-            Asked::Credit { currency: credit, .. } => {
-                self.asked.credit()?;
-                if credit != currency {
-                    let (ledger, credit) = (currency.to_string(), credit.clone());
-                    return Err(OrderFault::Currency { ledger, credit });
+            Asked::Credit { currency: stated, .. } | Asked::Charge { currency: stated, .. } => {
+                self.asked.money()?;
+                if stated != currency {
+                    let (ledger, stated) = (currency.to_string(), stated.clone());
+                    return Err(OrderFault::Currency { ledger, stated });
                 }
                 Ok(())
             }
@@ -184,24 +221,30 @@ impl Order {
 }
 
 impl Asked {
-    /// The credit that it asks for.
-    pub(super) fn credit(&self) -> Result<Option<Credit>, OrderFault> {
-        let Self::Credit { tenant, amount, month, expires, .. } = self else { return Ok(None) };
+    /// The credit or charge that it asks for.
+    pub(super) fn money(&self) -> Result<Option<Money>, OrderFault> {
+        let (to, tenant, amount, month, expires) = match self {
+            Self::Credit { tenant, amount, month, expires, .. } => {
+                (Side::Tenant, tenant, amount, month, expires.as_deref())
+            }
+            Self::Charge { tenant, amount, month, .. } => (Side::Issuer, tenant, amount, month, None),
+            Self::Reverse { .. } | Self::Reattribute { .. } | Self::Revoke { .. } => return Ok(None),
+        };
         if tenant.is_empty() {
-            return Err(OrderFault::Empty { what: "tenant", hint: "whose credit it is with --tenant" });
+            return Err(OrderFault::Empty { what: "tenant", hint: "whose money it is with --tenant" });
         }
         let read = Cost::parse(amount).ok().filter(|amount| *amount > Cost::ZERO);
         let amount = read.ok_or_else(|| OrderFault::Amount(amount.clone()))?;
         let read =
             |text: &str| BillingPeriod::parse(text).map_err(|error| OrderFault::Month(error.to_string()));
-        let (month, expires) = (read(month)?, expires.as_deref().map(read).transpose()?);
+        let (month, expires) = (read(month)?, expires.map(read).transpose()?);
         if expires.is_some_and(|expires| expires <= month) {
             let text = format!(
                 "the credit may be used from {month} on and no longer from the same month or an earlier one; give a later --expires"
             );
             return Err(OrderFault::Month(text));
         }
-        Ok(Some(Credit { tenant: tenant.clone(), amount, month, expires }))
+        Ok(Some(Money { to, tenant: tenant.clone(), amount, month, expires }))
     }
 }
 
@@ -245,6 +288,16 @@ mod tests {
         Order { id: None, by: "ann".into(), reason: "outage".into(), asked }
     }
 
+    fn charge(amount: &str, month: &str) -> Order {
+        let asked = Asked::Charge {
+            tenant: "acme".into(),
+            amount: amount.into(),
+            currency: "USD".into(),
+            month: month.into(),
+        };
+        Order { asked, ..credit("1", "2026-10", None) }
+    }
+
     #[test]
     fn an_order_that_makes_no_sense_says_why() {
         let reverse = |calls| Order { asked: Asked::Reverse { calls }, ..credit("1", "2026-10", None) };
@@ -256,6 +309,9 @@ mod tests {
         for (order, fault) in [
             (credit("25.00", "2026-10", None), ""),
             (credit("25.00", "2026-10", Some("2026-11")), ""),
+            (charge("25.00", "2026-10"), ""),
+            (charge("-25.00", "2026-10"), "above zero"),
+            (charge("25.00", "2026-13"), "2026-13"),
             (credit("0", "2026-10", None), "above zero"),
             (credit("-1", "2026-10", None), "above zero"),
             (credit("1e3", "2026-10", None), "above zero"),
@@ -272,6 +328,7 @@ mod tests {
             assert!(said.contains(fault) && said.is_empty() == fault.is_empty(), "{order:?}: {said}");
         }
         assert!(credit("1", "2026-10", None).check("EUR").is_err());
+        assert!(charge("1", "2026-10").check("EUR").is_err());
     }
 
     #[test]
@@ -280,5 +337,6 @@ mod tests {
         assert_eq!(order.id(), Order { by: "bob".into(), ..order.clone() }.id());
         assert_ne!(order.id(), Order { reason: "another outage".into(), ..order.clone() }.id());
         assert_ne!(order.id(), credit("2", "2026-10", None).id());
+        assert_ne!(order.id(), Order { reason: order.reason.clone(), ..charge("1", "2026-10") }.id());
     }
 }

@@ -42,13 +42,13 @@ pub async fn due(
     for row in database.credits_used(Some(month), at).await? {
         used.insert((row.tenant, row.name), -row.charge);
     }
-    // What people gave at once lowers what is left to use credits for, and so does what is given back for earlier
-    // months, which no minimum eats up.
+    // What people gave at once lowers what is left to use credits for, what they charged raises it, and so does what changes
+    // earlier months, which no minimum eats up.
     let mut given: BTreeMap<String, Cost> = BTreeMap::new();
     for sum in database.correction_charges(month).await? {
         *given.entry(sum.tenant).or_default() += sum.charge;
     }
-    for sum in database.credits_given(month).await? {
+    for sum in database.posted_by_order(month).await? {
         *given.entry(sum.tenant).or_default() += sum.charge;
     }
     let mut grants = plans.in_force.credits.clone();

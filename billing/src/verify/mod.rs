@@ -65,14 +65,14 @@ pub enum VerifyError {
 struct Known {
     cards: HashMap<String, RateCard>,
     plans: PlanShelf,
-    /// The credits that people gave at once.
-    credits: BTreeSet<CallId>,
+    /// The credits and charges that people ordered to be posted at once.
+    ordered: BTreeSet<CallId>,
 }
 
 impl Known {
     async fn of(database: &Database, cards: HashMap<String, RateCard>) -> Result<Self, VerifyError> {
-        let credits = adjust::posted_credits(&database.overrides().await?).into_keys().collect();
-        Ok(Self { cards, plans: PlanShelf::of(database).await?, credits })
+        let ordered = adjust::posted_at_once(&database.overrides().await?).into_keys().collect();
+        Ok(Self { cards, plans: PlanShelf::of(database).await?, ordered })
     }
 }
 
@@ -202,10 +202,10 @@ fn check_entry(entry: &Entry, known: &Known, findings: &mut Vec<Finding>) {
         if *quantities != besides {
             found("I6 one number", "it is an adjustment and states usage or cost".into());
         }
-        if facts.tenant_source == TENANT_SOURCE && !known.credits.contains(&entry.call) {
+        if facts.tenant_source == TENANT_SOURCE && !known.ordered.contains(&entry.call) {
             found(
                 "I10 explainable",
-                "it is a credit that nobody ordered, or whose order was not done to its end".into(),
+                "it is a credit or charge that nobody ordered, or whose order was not done to its end".into(),
             );
         }
         return;

@@ -36,10 +36,10 @@ pub(super) async fn check_adjustments(
     for sum in database.adjustment_sums(month).await? {
         *posted.entry((sum.tenant, sum.kind, sum.name)).or_default() += sum.charge;
     }
-    // What people gave at once follows from their orders, and is held against those.
-    for given in database.credits_given(month).await? {
-        let stands = posted.entry((given.tenant, "credit".into(), given.name)).or_default();
-        *stands -= given.charge;
+    // What people ordered at once follows from their orders, and is held against those.
+    for ordered in database.posted_by_order(month).await? {
+        let stands = posted.entry((ordered.tenant, ordered.kind, ordered.name)).or_default();
+        *stands -= ordered.charge;
     }
     posted.retain(|_, amount| !amount.is_zero());
     let totals = period::due(database, &plans, month, closed.closed_at).await?;
@@ -76,16 +76,16 @@ pub(super) async fn check_overrides(
         let what = format!("override {id} was begun and never done; give the same order again");
         findings.push(Finding { invariant: "I10 explainable", what });
     }
-    let credits = adjust::posted_credits(&database.overrides().await?);
-    let calls: Vec<[u8; 16]> = credits.keys().map(CallId::bytes).collect();
+    let ordered = adjust::posted_at_once(&database.overrides().await?);
+    let calls: Vec<[u8; 16]> = ordered.keys().map(CallId::bytes).collect();
     let mut stands: BTreeMap<CallId, Cost> = BTreeMap::new();
     for entry in database.entries_of_traces(&calls, 0..=i64::MAX).await? {
         *stands.entry(entry.call).or_default() += entry.quantities.charge;
     }
-    for (call, (id, ordered)) in credits {
+    for (call, (id, amount)) in ordered {
         let stands = stands.get(&call).copied().unwrap_or_default();
-        if stands != ordered {
-            let what = format!("credit {id} was ordered to come to {ordered}, {stands} was posted");
+        if stands != amount {
+            let what = format!("override {id} was ordered to come to {amount}, {stands} was posted");
             findings.push(Finding { invariant: "I6 one number", what });
         }
     }

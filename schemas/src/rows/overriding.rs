@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct OverrideRow {
     /// Its id.
     pub override_id: String,
-    /// `credit`, `reverse`, `reattribute`, `revoke`.
+    /// `credit`, `charge`, `reverse`, `reattribute`, `revoke`.
     pub kind: String,
     /// Microseconds since the epoch.
     pub decided_at: i64,
@@ -24,14 +24,14 @@ pub struct OverrideRow {
     pub asked: String,
     /// The override that no longer counts.
     pub revokes: String,
-    /// Whose credit.
+    /// Whose credit or charge.
     pub tenant: String,
-    /// How much of a credit.
+    /// How much of a credit or charge.
     #[serde(with = "crate::picos")]
     pub amount: Cost,
-    /// ISO 4217, of a credit.
+    /// ISO 4217, of a credit or charge.
     pub currency: String,
-    /// Days since the epoch: the month a credit is posted in, or may be used from.
+    /// Days since the epoch: the month a credit or charge is posted in, or a credit may be used from.
     pub period: u16,
     /// Days since the epoch: the first month that may not use the credit; none for one that is posted at once.
     pub expires: Option<u16>,
