@@ -8,6 +8,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use collector::decode::{AiTraces, DecodeConfig, Decoded, Decoder};
+use domain::observation::{Evidence, KeyStamp, Kind, Observation};
+use domain::{ReceivedAt, TraceId};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans};
 use prost::Message;
@@ -18,9 +21,9 @@ use crate::server::Server;
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// What is billed, by whom and what it is for. Users and sessions stand aside: what a span states that is no more than a
-/// hint at these is kept where its trace is known for AI usage when it comes, and that is a matter of order.
-const SUMS: &str = "SELECT tenant, feature, provider, model, state, toString(period) AS month,
+/// What is billed, by whom and what it is for.
+const SUMS: &str =
+    "SELECT tenant, feature, user_id, session_id, provider, model, state, toString(period) AS month,
     sum(l.calls) AS net_calls, sum(l.input_tokens) AS input, sum(l.cache_read_tokens) AS cache_read,
     sum(l.cache_write_tokens) AS cache_write, sum(l.cache_write_1h_tokens) AS cache_write_1h,
     sum(l.output_tokens) AS output, sum(l.reasoning_tokens) AS reasoning,
@@ -193,7 +196,7 @@ fn sorted(dir: &Path) -> Vec<PathBuf> {
 
 /// The spans of all exports, a fifth of them twice, in another order and in other exports of one to twelve spans.
 fn mixed(exports: &[Vec<u8>], random: &mut Random) -> Vec<Vec<u8>> {
-    let mut spans: Vec<Vec<u8>> = exports.iter().flat_map(|export| one_by_one(export)).collect();
+    let mut spans = accompanied(exports.iter().flat_map(|export| one_by_one(export)).collect());
     let twice: Vec<_> = spans.iter().filter(|_| random.chance(20)).cloned().collect();
     spans.extend(twice);
     random.shuffle(&mut spans);
@@ -206,6 +209,50 @@ fn mixed(exports: &[Vec<u8>], random: &mut Random) -> Vec<Vec<u8>> {
         rest = after;
     }
     merged
+}
+
+/// The same exports of single spans, in which no span that hints at a user or session comes alone: it counts where its trace is known
+/// for AI usage when it comes (`docs/rules.md`), which else is a matter of order. It goes with a span of AI usage.
+fn accompanied(spans: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let decoder = Decoder::new(&DecodeConfig::default());
+    let read = |span: &[u8], known: &[TraceId]| -> Option<Observation> {
+        let (key, traces) = (KeyStamp::default(), AiTraces::default());
+        traces.insert_all(&key.realm, known);
+        let mut decoded = Decoded::default();
+        decoder.decode(span, &key, ReceivedAt::from_nanos(1), &traces, &mut decoded).unwrap();
+        match decoded.evidence.pop()? {
+            Evidence::Observation(said) => Some(*said),
+            Evidence::Link(_) => None,
+        }
+    };
+    let (mut alone, mut hints, mut of_trace) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for span in spans {
+        if let Some(said) = read(&span, &[]) {
+            if said.kind != Kind::Attribution {
+                of_trace.entry(said.trace).or_insert(alone.len());
+            }
+            alone.push(span);
+        } else {
+            let trace = trace_of(&span);
+            match trace.filter(|trace| read(&span, &[*trace]).is_some()) {
+                Some(trace) => hints.push((trace, span)),
+                None => alone.push(span),
+            }
+        }
+    }
+    for (trace, hint) in hints {
+        match of_trace.get(&trace) {
+            Some(&at) => alone[at].extend(hint),
+            None => alone.push(hint),
+        }
+    }
+    alone
+}
+
+fn trace_of(single: &[u8]) -> Option<TraceId> {
+    let request = ExportTraceServiceRequest::decode(single).unwrap();
+    let span = request.resource_spans.first()?.scope_spans.first()?.spans.first()?;
+    TraceId::from_bytes(span.trace_id.as_slice().try_into().ok()?)
 }
 
 /// An export for each span of an export.
