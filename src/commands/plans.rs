@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use billing::plans::{self, PlanShelf, PlanSource};
 use clap::Subcommand;
 use domain::money::Cost;
 use domain::time::BillingPeriod;
 use schemas::Database;
 
+use super::prices::read_bounded;
 use super::{Context, Outcome};
 use crate::billing_arm::now_nanos;
 use crate::connect::{Missing, with_database};
@@ -42,12 +42,12 @@ pub async fn run(command: Command, context: &Context) -> anyhow::Result<Outcome>
 }
 
 async fn import(file: PathBuf, context: &Context) -> anyhow::Result<Outcome> {
-    let content = std::fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let content = read_bounded(&file)?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let source = PlanSource { name, content };
     let currency = context.loaded.config.billing.currency.code();
     // Faults before the ledger: a file that cannot be used needs none to say so.
-    source.read(Some(currency))?;
+    source.check(currency)?;
     let fresh =
         with_database(&context.loaded, "plans import", Missing::Create, async |database: &Database| {
             Ok(plans::import(database, &source, currency, now_nanos() / 1000).await?)

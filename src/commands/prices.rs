@@ -2,10 +2,13 @@
 //!
 //! Without a ledger there is still the bundled book, and `list` and `show` answer from it.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use billing::prices::{self, Change, Finding, Import, Origin, PriceRow, Quote, Shelf, ShelfError, Source};
+use billing::prices::{
+    self, Change, FILE_MAX, Finding, Import, Origin, PriceRow, Quote, Shelf, ShelfError, Source,
+};
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Subcommand};
 use domain::price::{Context as CallContext, PriceBook};
@@ -142,7 +145,7 @@ async fn import(
     let currency = context.loaded.config.billing.currency.code();
     // Faults before the ledger: a file that cannot be used needs none to say so.
     let refused = |error| ShelfError::File { name: source.name.clone(), source: error };
-    let lists = source.read(currency).map_err(refused)?;
+    let lists = source.read_new(currency).map_err(refused)?;
     let missing = if dry_run { Missing::Refuse } else { Missing::Create };
     let done = with_database(&context.loaded, "prices import", missing, async |database: &Database| {
         let now = now_nanos() / 1000;
@@ -253,8 +256,17 @@ async fn sources(context: &Context) -> anyhow::Result<Rows> {
     Ok(rows)
 }
 
+/// A file that is imported, read as far as one byte beyond what any may have.
+pub(super) fn read_bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(FILE_MAX as u64 + 1).read_to_end(&mut content));
+    read.with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(content)
+}
+
 fn read(path: &Path) -> anyhow::Result<Source> {
-    let content = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let content = read_bounded(path)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Source::of_file(&name, content).with_context(|| format!("{} cannot be used", path.display()))
 }

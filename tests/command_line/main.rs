@@ -2,6 +2,7 @@
 //!
 //! Every command runs in an empty directory of its own, without the variables of whoever runs the tests.
 
+mod bad_files;
 mod ledger;
 mod program;
 

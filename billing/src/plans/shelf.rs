@@ -10,7 +10,7 @@ use schemas::rows::PlanSourceRow;
 use schemas::{Database, DatabaseError};
 
 use super::file::{PlanFile, read};
-use crate::prices::PriceFileError;
+use crate::prices::{PriceFileError, importable};
 
 /// Plans in force, and all others by id.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,13 @@ impl PlanSource {
     pub fn id(&self) -> String {
         let hash = IdHasher::new("plan source").part(&self.content).finish();
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether it may be imported into a ledger of this currency.
+    pub fn check(&self, currency: &str) -> Result<(), PlanShelfError> {
+        let refused = |source| PlanShelfError::File { name: self.name.clone(), source };
+        importable(&self.content).map_err(refused)?;
+        self.read(Some(currency)).map(drop)
     }
 
     /// What it says.
@@ -131,7 +138,7 @@ pub async fn import(
     currency: &str,
     now: i64,
 ) -> Result<bool, PlanShelfError> {
-    source.read(Some(currency))?;
+    source.check(currency)?;
     let shelf = PlanShelf::of(database).await?;
     let source_id = source.id();
     if shelf.version == source_id {

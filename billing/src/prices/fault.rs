@@ -16,6 +16,12 @@ pub enum PriceFileError {
         /// What it looks like.
         hint: &'static str,
     },
+    /// There is nothing in it: what a write that failed leaves, and no price list.
+    #[error("the price file is empty; to take prices back, import one that states its currency")]
+    Empty,
+    /// It is larger than any price list.
+    #[error("the price file has more bytes than any price list ({FILE_MAX}); is it another file?")]
+    TooLarge,
     /// It is in none of the formats known here.
     #[error(
         "the price file is in no known format; expected genai-prices or LiteLLM JSON, or a list of prices as .toml or .csv"
@@ -39,6 +45,27 @@ pub struct Fault {
     pub at: String,
     /// What is wrong, and what is expected.
     pub problem: String,
+}
+
+/// The largest file that is imported. LiteLLM's, the largest of those known, has three million bytes.
+pub const FILE_MAX: usize = 64 * 1024 * 1024;
+
+/// Refuses what is no text that somebody wrote. Asked when a file is imported, and not of those that were.
+pub(crate) fn importable(bytes: &[u8]) -> Result<(), PriceFileError> {
+    if bytes.len() > FILE_MAX {
+        return Err(PriceFileError::TooLarge);
+    }
+    let text = utf8(bytes)?;
+    if text.trim().is_empty() {
+        return Err(PriceFileError::Empty);
+    }
+    // UTF-16 without its mark is UTF-8 by its bytes, every other of them NUL.
+    match text.split('\n').position(|line| line.contains('\0')) {
+        Some(line) => {
+            Err(PriceFileError::Encoding { line: line + 1, hint: ", it holds NUL bytes as UTF-16 does" })
+        }
+        None => Ok(()),
+    }
 }
 
 /// A file as text, without the byte order mark some editors leave.

@@ -4,7 +4,7 @@
 //! clauses, fallbacks, prices (flat, tiered, dated, daily) and their variants. Names, descriptions and the rules for
 //! reading responses are not needed here and skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::price::{Dated, ModelPrices, PriceBook, ProviderPrices, Rate, Rates, Tier, UnitClass, Variant};
 use serde_json::{Map, Value};
@@ -46,10 +46,27 @@ pub(super) fn lists(json: &[u8]) -> Result<Vec<ProviderPrices>, PriceFileError> 
         }
         Err(problem) => faults.push(Fault { at: "the file".into(), problem }),
     }
+    faults.extend(listed_twice(&providers));
     if !faults.is_empty() {
         return Err(PriceFileError::Faults(faults));
     }
     Ok(providers)
+}
+
+/// Providers and models whose ids stand twice.
+fn listed_twice(providers: &[ProviderPrices]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |at| faults.push(Fault { at, problem: "is listed twice; state it once".into() });
+    for (place, list) in providers.iter().enumerate() {
+        if providers[..place].iter().any(|before| before.id == list.id) {
+            fault(format!("provider {:?}", list.id));
+        }
+        let mut models = BTreeSet::new();
+        for model in list.models.iter().filter(|model| !models.insert(model.model())) {
+            fault(format!("provider {:?}, model {:?}", list.id, model.model()));
+        }
+    }
+    faults
 }
 
 fn provider(value: &Value, place: &str, faults: &mut Vec<Fault>) -> Option<ProviderPrices> {

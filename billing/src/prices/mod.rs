@@ -8,6 +8,7 @@
 //! Which card holds for a call is `domain::price`'s, what it costs `domain::rate`'s, where rows are kept `schemas`'.
 
 mod fault;
+mod duplicates;
 mod number;
 mod rule;
 mod when;
@@ -35,8 +36,8 @@ use domain::price::PriceBook;
 
 pub use changes::{Change, changes};
 pub use check::{Finding, check, compare};
-pub use fault::{Fault, PriceFileError};
-pub(crate) use fault::{chain, utf8};
+pub use fault::{FILE_MAX, Fault, PriceFileError};
+pub(crate) use fault::{chain, importable, utf8};
 pub use genai::read;
 pub(crate) use number::{as_text, digits, keep_digits};
 pub use quote::{Quote, quotes};

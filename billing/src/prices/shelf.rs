@@ -149,6 +149,8 @@ pub async fn import(
     if source.since.is_some() && source.format.is_dated() {
         return Err(ShelfError::Dated { format: source.format.name() });
     }
+    let refused = |error| ShelfError::File { name: source.name.clone(), source: error };
+    source.read_new(currency).map_err(refused)?;
     let before = if dry_run {
         Shelf::in_force(database, currency).await?
     } else {

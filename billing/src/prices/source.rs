@@ -6,7 +6,8 @@ use domain::identity::IdHasher;
 use domain::price::ProviderPrices;
 use domain::time::EventTime;
 
-use super::fault::{Fault, PriceFileError, utf8};
+use super::duplicates::duplicates;
+use super::fault::{Fault, PriceFileError, importable, utf8};
 use super::{BUNDLED_JSON, BUNDLED_SOURCE, genai, litellm, own, own_csv, own_toml};
 
 /// Where prices come from, the most trusted first: a price of one's own goes before every other.
@@ -115,6 +116,7 @@ impl Format {
 impl Source {
     /// A file that someone imports. Its format says whose prices they are.
     pub fn of_file(name: &str, content: Vec<u8>) -> Result<Self, PriceFileError> {
+        importable(&content)?;
         let format = Format::of(name, utf8(&content)?)?;
         let origin = match format {
             Format::Toml | Format::Csv => Origin::Own,
@@ -141,6 +143,26 @@ impl Source {
         hasher.part(self.since.map(|since| since.nanos().to_string()).unwrap_or_default().as_bytes());
         hasher.part(&self.content);
         hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Its price lists, if it may be imported: held to more than files that were imported before, which must go on being
+    /// read as they were. All faults are named at once.
+    pub fn read_new(&self, currency: &str) -> Result<Lists, PriceFileError> {
+        let mut faults = match (self.format, self.origin) {
+            (_, Origin::Bundled) | (Format::Toml | Format::Csv, _) => Vec::new(),
+            (Format::GenaiPrices, _) => duplicates(utf8(&self.content)?, 0),
+            // It says itself which model stands twice.
+            (Format::LiteLlm, _) => duplicates(utf8(&self.content)?, 1),
+        };
+        match self.read(currency) {
+            Ok(lists) if faults.is_empty() => Ok(lists),
+            Ok(_) => Err(PriceFileError::Faults(faults)),
+            Err(PriceFileError::Faults(more)) => {
+                faults.extend(more);
+                Err(PriceFileError::Faults(faults))
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// Its price lists. `currency` is the ledger's: prices in another are refused.
