@@ -1,5 +1,6 @@
 //! Plans: what tenants are charged, on entries and at close, and that every figure stays a sum over the ledger.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -184,7 +185,22 @@ amount = 0
 #[test]
 fn odd_names_are_safe_and_the_order_of_arrival_changes_no_byte() {
     let long = "x".repeat(10 * 1024);
-    let names = ["=cmd()", "../../x", "a,b\"c", &long, "\u{202e}cba", "line\nbreak", "x", "X"];
+    let names = [
+        "=cmd()",
+        "'=cmd()",
+        "../../x",
+        "a,b\"c",
+        &long,
+        "\u{202e}cba",
+        "line\nbreak",
+        "nul\0x",
+        "\u{1f980}",
+        "é",
+        "e\u{301}",
+        "</bdi><script>",
+        "x",
+        "X",
+    ];
     let calls: Vec<Call<'_>> = names
         .iter()
         .zip(1..)
@@ -208,7 +224,9 @@ fn odd_names_are_safe_and_the_order_of_arrival_changes_no_byte() {
         let nobodys = json(&server, "usage --month 2026-10 --by state --tenant=");
         assert_eq!(nobodys["totals"]["calls"], 2);
         let out = dir.path().join("out");
-        server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+        for format in ["csv", "json", "focus", "html"] {
+            server.succeed(&format!("invoice export --month 2026-10 --as {format} --out {}", out.display()));
+        }
         server.stop();
         let files = std::fs::read_dir(&out).unwrap().map(|file| {
             let file = file.unwrap();
@@ -217,23 +235,48 @@ fn odd_names_are_safe_and_the_order_of_arrival_changes_no_byte() {
         files.collect::<std::collections::BTreeMap<_, _>>()
     });
     // A name of 10 KiB is nobody's: the collector takes names of 256 bytes, and the calls are counted without a tenant.
-    let files = exports[0].keys();
-    assert_eq!(
-        exports[0].len(),
-        names.len() + 1,
-        "a file a tenant, one for the commitment, a summary: {files:?}"
-    );
-    assert!(
-        exports[0].keys().all(|name| name.len() < 160 && !name.contains(['/', '\n'])),
-        "{:?}",
-        exports[0].keys()
-    );
-    assert!(exports[0] == exports[1], "the same calls give the same bytes");
-    for (name, bytes) in &exports[0] {
+    let files = &exports[0];
+    let names: BTreeSet<String> =
+        names.iter().filter(|name| name.len() < 256).chain([&"quiet"]).map(ToString::to_string).collect();
+    let count = |ending: &str| files.keys().filter(|name| name.ends_with(ending)).count();
+    // A file a tenant, also for the one with a commitment, and a summary or a table of all.
+    let expected = (names.len() + 2, names.len() + 1, names.len());
+    assert_eq!((count(".csv"), count(".json"), count(".html")), expected, "{:?}", files.keys());
+    let folded: BTreeSet<String> = files.keys().map(|name| name.to_lowercase()).collect();
+    assert_eq!(folded.len(), files.len(), "names differ on file systems that know no capitals");
+    let plain =
+        |name: &String| name.len() < 160 && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    assert!(files.keys().all(plain), "{:?}", files.keys());
+    // Documents and pages say when they were issued.
+    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".csv")) {
+        assert!(exports[1].get(name) == Some(bytes), "{name}: the same calls give the same bytes");
+    }
+    assert!(files.keys().eq(exports[1].keys()));
+    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".csv")) {
         let mut reader = csv::ReaderBuilder::new().from_reader(bytes.as_slice());
         for record in reader.records() {
             let record = record.unwrap();
             assert!(record.iter().all(|cell| !cell.starts_with('=')), "{name}: {record:?}");
         }
+    }
+    // Whose each document is, as every format says it.
+    let of_json = |name: &&String| name.ends_with(".json") && !name.starts_with("summary");
+    let tenant =
+        |name: &String| -> Value { serde_json::from_slice::<Value>(&files[name]).unwrap()["tenant"].take() };
+    let documents: BTreeSet<String> =
+        files.keys().filter(of_json).map(|name| tenant(name).as_str().unwrap().to_string()).collect();
+    assert_eq!(documents, names);
+    let column = |file: &str, column: &str| -> BTreeSet<String> {
+        let mut reader = csv::Reader::from_reader(files[file].as_slice());
+        let at = reader.headers().unwrap().iter().position(|name| name == column).unwrap();
+        // A cell made inert reads `'=`; what read so before has one apostrophe more.
+        let text = |cell: &str| cell.strip_prefix('\'').unwrap_or(cell).to_string();
+        reader.records().map(|record| text(&record.unwrap()[at])).collect()
+    };
+    assert_eq!(column("summary-2026-10.csv", "tenant"), names);
+    assert_eq!(column("focus-2026-10.csv", "BillingAccountId"), names);
+    for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".html")) {
+        let page = String::from_utf8(bytes.clone()).unwrap();
+        assert!(!page.contains("<script") && !page.contains(['\0', '\u{202e}']), "{name}");
     }
 }

@@ -67,9 +67,14 @@ fn line_cells(invoice: &Invoice, at: usize, line: &Line) -> Vec<String> {
 }
 
 /// A text that no spreadsheet runs: one that starts like a formula gets an apostrophe before it, as spreadsheets
-/// themselves write text.
+/// themselves write text. What starts like one behind apostrophes gets one more, so that no two texts are the same cell:
+/// of a cell that reads so, take the first apostrophe off.
 pub(super) fn inert(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    let bare = text.trim_start_matches('\'');
+    // What some programs take off before they look.
+    let shown = bare.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}');
+    let formula = bare.starts_with(['\t', '\r', '\n'])
+        || shown.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
     if formula { format!("'{text}") } else { text.to_string() }
 }
 
@@ -91,8 +96,26 @@ mod tests {
 
     #[test]
     fn a_cell_that_a_spreadsheet_would_run_is_made_inert() {
-        for (text, cell) in [("=cmd()", "'=cmd()"), ("+1", "'+1"), ("@x", "'@x"), ("a=b", "a=b"), ("", "")] {
+        for (text, cell) in [
+            ("=cmd()", "'=cmd()"),
+            ("'=cmd()", "''=cmd()"),
+            ("+1", "'+1"),
+            ("@x", "'@x"),
+            ("\tx", "'\tx"),
+            (" \u{feff}\u{0}=x", "' \u{feff}\u{0}=x"),
+            ("＝x", "'＝x"),
+            ("a=b", "a=b"),
+            ("'tis", "'tis"),
+            ("", ""),
+        ] {
             assert_eq!(inert(text), cell);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_two_texts_are_the_same_cell(one in "['= \t+a]{0,5}", other in "['= \t+a]{0,5}") {
+            proptest::prop_assert!(one == other || inert(&one) != inert(&other), "{one:?} {other:?}");
         }
     }
 
