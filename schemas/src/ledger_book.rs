@@ -180,6 +180,12 @@ impl Database {
         query.fetch_all().await.map_err(self.failed("read closed periods"))
     }
 
+    /// The currency of the ledger: that of any entry, since all have the same; nothing for a ledger without entries.
+    pub async fn ledger_currency(&self) -> Result<Option<String>, DatabaseError> {
+        let query = self.client().query("SELECT toString(currency) FROM ledger_entries LIMIT 1");
+        query.fetch_optional().await.map_err(self.failed("read the ledger's currency"))
+    }
+
     /// The closed months.
     pub async fn closed_periods(&self) -> Result<Vec<BillingPeriod>, DatabaseError> {
         let query = self.client().query("SELECT DISTINCT period FROM periods ORDER BY period");

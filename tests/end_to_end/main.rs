@@ -5,6 +5,7 @@
 mod server;
 #[path = "../wire/mod.rs"]
 mod wire;
+mod settlers;
 mod spans;
 mod money_spans;
 mod prices;

@@ -15,6 +15,7 @@ use sabotage::Bug;
 use super::gather::decode;
 use super::row::Row;
 use super::store::{NANOS_AN_HOUR, TraceKey};
+use super::target::split_price_id;
 use super::{SettleError, Settler, post};
 
 /// What to look for, each since a time of receipt in nanoseconds.
@@ -154,6 +155,7 @@ impl Settler {
         let extents: BTreeMap<&TraceKey, (i64, i64)> =
             traces.filter_map(|key| Some((key, self.store.extent(key)?))).collect();
         let asks = extents.iter().map(|(key, (earliest, _))| (*key, *earliest));
+        let mut unknown_card = false;
         for (earliest, keys) in by_age(asks, (self.clock)()) {
             let latest = keys.iter().map(|key| extents[key].1).max().unwrap_or(i64::MAX);
             let ids: BTreeSet<[u8; 16]> = keys.iter().map(|key| key.trace.bytes()).collect();
@@ -163,6 +165,8 @@ impl Settler {
                 // What ended before all of the evidence here is of evidence that was not asked for, and stays as it is.
                 if extents.get(&key).is_some_and(|(earliest, _)| entry.facts.occurred_at.nanos() >= *earliest)
                 {
+                    let (card, _) = split_price_id(&entry.facts.price_id);
+                    unknown_card |= !card.is_empty() && !self.shelf.is_kept(card);
                     self.store.stand(Arc::new(entry));
                 }
             }
@@ -171,6 +175,10 @@ impl Settler {
                 self.store.decided(&row, hash);
             }
             self.load_overrides(&ids).await?;
+        }
+        if unknown_card {
+            // Another settler's, by a book this one does not have. A price is written before the entries that name it.
+            self.shelf.keep(self.database.prices().await?);
         }
         Ok(())
     }

@@ -133,6 +133,16 @@ pub enum SettleError {
     /// The plans to charge by cannot be had.
     #[error("settlement stopped")]
     Plans(#[from] PlanShelfError),
+    /// The ledger holds another currency than this settler posts.
+    #[error(
+        "the ledger is in {ledger}, billing.currency is {configured}; a ledger has one currency: set it back, or keep another ledger in another database"
+    )]
+    Currency {
+        /// That of its entries.
+        ledger: String,
+        /// That of the configuration.
+        configured: String,
+    },
 }
 
 /// The settler. One per ledger; see the module for its promises.
@@ -156,6 +166,8 @@ pub struct Settler {
     plans_changed: i64,
     /// How many overrides of calls there were when it last looked.
     overrides_seen: u64,
+    /// Whether the ledger's currency is known to be the configured one.
+    is_currency_held: bool,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
     shared: bool,
     /// Whether what is in memory may differ from what the database took.
@@ -187,6 +199,7 @@ impl Settler {
             plans: PlanShelf::default(),
             plans_changed: 0,
             overrides_seen: 0,
+            is_currency_held: false,
             shared: false,
             stale: false,
             clock,

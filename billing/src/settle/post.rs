@@ -48,6 +48,7 @@ impl Settler {
     ) -> Result<Vec<TraceKey>, SettleError> {
         let now = (self.clock)();
         let now_micros = now / 1000;
+        self.hold_currency().await?;
         if sabotage::is_active(Bug::CursorBeforeEntries) {
             self.move_cursors(now_micros).await?;
         }
@@ -88,6 +89,23 @@ impl Settler {
         self.store.settle(&batch.settled, now);
         self.move_cursors(now_micros).await?;
         Ok(batch.settled)
+    }
+
+    /// Refuses to post into a ledger of another currency: amounts of two currencies would be added up, and two settlers
+    /// would reverse each other's entries for ever.
+    async fn hold_currency(&mut self) -> Result<(), SettleError> {
+        if self.is_currency_held {
+            return Ok(());
+        }
+        match self.database.ledger_currency().await? {
+            Some(ledger) if ledger != self.config.currency => {
+                Err(SettleError::Currency { ledger, configured: self.config.currency.clone() })
+            }
+            found => {
+                self.is_currency_held = found.is_some();
+                Ok(())
+            }
+        }
     }
 
     /// Keeps the rate cards that entries name and that are not kept yet.
