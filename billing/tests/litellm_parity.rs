@@ -102,7 +102,7 @@ fn prices_apart(ours: (&Found<'_>, &Rated), theirs: (&Found<'_>, &Rated), usage:
         |found: &Found<'_>, unit: UnitClass| Some(found.card.rates.covering(unit)?.unit_price(prompt).0);
     // Reasoning, or an hour's cache, may be a line on one side alone.
     let units: BTreeSet<UnitClass> =
-        ours.1.lines.iter().chain(&theirs.1.lines).map(|line| line.unit).collect();
+        ours.1.lines.iter().chain(&theirs.1.lines).map(|line| line.unit.class).collect();
     let why = if ours.0.context_ignored { "no prices of the service tier here" } else { "price data" };
     let apart = units.into_iter().filter_map(|unit| {
         let (ours, theirs) = (price(ours.0, unit)?, price(theirs.0, unit)?);

@@ -123,6 +123,58 @@ fn rows_and_tables_of_the_same_prices_are_the_same_prices() {
 }
 
 #[test]
+fn tiers_for_the_units_beyond_are_stated_in_both_formats_and_never_mixed() {
+    let toml = "[[price]]\nprovider = \"vllm\"\nmodel = \"m\"\noutput_mtok = 1\ninput_mtok = { base = 1, tiers = [{ beyond = 10, price = 2 }, { beyond = 20, price = 3 }] }\n";
+    let csv = "provider,model,unit,price,above,beyond\nvllm,m,output_mtok,1,,\nvllm,m,input_mtok,3,,20\nvllm,m,input_mtok,1,,\nvllm,m,input_mtok,2,,10\n";
+    let (tables, rows) = (book(&[source("own.toml", toml)]), book(&[source("own.csv", csv)]));
+    assert_eq!(tables.version(), rows.version());
+    // 10 at 1, 10 at 2, the rest at 3 dollars a million.
+    assert_eq!(cost(&tables, "vllm", "m", NOVEMBER, &Context::default()), "3.99997 own");
+    for (name, text, fault) in [
+        (
+            "own.toml",
+            toml.replace("beyond = 20", "above = 20"),
+            "for the whole call (above) or for the units beyond",
+        ),
+        (
+            "own.toml",
+            toml.replace("beyond = 20", "beyond = 20, above = 20"),
+            "with price and either above or beyond",
+        ),
+        ("own.toml", toml.replace("beyond = 20", "beyond = 10"), "two tiers begin at 10"),
+        ("own.csv", csv.replace("3,,20", "3,20,"), "for the whole call (above) or for the units beyond"),
+        ("own.csv", csv.replace("3,,20", "3,20,20"), "for the whole call (above) or for the units beyond"),
+        ("own.csv", csv.replace("3,,20", "3,,-1"), "a bound must be a count"),
+    ] {
+        let found = faults(name, &text);
+        assert!(found.len() == 1 && found[0].contains(fault), "{found:?}");
+    }
+}
+
+#[test]
+fn hours_that_meet_are_refused_and_those_that_do_not_are_not() {
+    let of = |first: &str, second: &str| {
+        let price = |hours: &str, price: u32| {
+            let hours = if hours.is_empty() { String::new() } else { format!("hours = \"{hours}\"\n") };
+            format!("[[price]]\nprovider = \"p\"\nmodel = \"m\"\n{hours}input_mtok = {price}\n")
+        };
+        source("own.toml", &(price(first, 1) + &price(second, 2))).read("USD").is_ok()
+    };
+    for (first, second, accepted) in [
+        ("", "08:00-20:00", true),
+        ("20:00-08:00", "08:00-20:00", true),
+        ("", "", false),
+        ("20:00-08:01", "08:00-20:00", false),
+        ("22:00-02:00", "23:00-01:00", false),
+        ("08:00-20:00", "08:00-20:00", false),
+    ] {
+        assert_eq!(of(first, second), accepted, "{first} {second}");
+    }
+    let said = faults("own.csv", "provider,model,unit,price,hours\np,m,input_mtok,1,8-20\n");
+    assert!(said[0].contains("are no hours"), "{said:?}");
+}
+
+#[test]
 fn a_model_that_two_own_lists_have_is_not_guessed_where_nobody_names_the_provider() {
     let rows =
         "provider,model,unit,price\nours,m-1,input_mtok,1\ntheirs,m-1,input_mtok,2\nours,m-2,input_mtok,3\n";
@@ -235,7 +287,7 @@ model = "i"
         "line 6: \"yesterday\" is no day",
         "line 8: input_mtok of this price stands in an earlier line too (the price begins in line 7)",
         "line 9: \"1,5\" is not a number",
-        "line 10: above must be a count",
+        "line 10: a bound must be a count",
         "line 11: input of i has tiers and no price below them",
         "line 12: not a row",
         "line 13: \"NaN\" is not a number",

@@ -407,7 +407,7 @@ fn a_call_is_billed_as_its_provider_bills_it_line_by_line() {
         assert_eq!(sum, money(total.strip_prefix("total ").unwrap()), "by hand: {head}");
         let decimal = |cost: domain::Cost| cost.to_string().parse::<Decimal>().unwrap().normalize();
         let billed: Vec<(UnitClass, u64, Decimal)> =
-            rated.lines.iter().map(|line| (line.unit, line.quantity, decimal(line.cost))).collect();
+            rated.lines.iter().map(|line| (line.unit.class, line.quantity, decimal(line.cost))).collect();
         let normal =
             |(unit, quantity, amount): (UnitClass, u64, Decimal)| (unit, quantity, amount.normalize());
         let mut expected: Vec<_> = expected.into_iter().map(normal).collect();

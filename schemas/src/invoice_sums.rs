@@ -49,6 +49,19 @@ pub struct UnitSum {
     pub calls: i64,
 }
 
+/// Net calls of one tenant's model that have a price.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct CallSum {
+    /// The payer.
+    pub tenant: String,
+    /// The provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// Net calls.
+    pub calls: i64,
+}
+
 /// Net calls of one tenant's feature and model that state no usage.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
 pub struct UnmeteredSum {
@@ -153,6 +166,24 @@ impl Database {
             period.first_day()
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the units of a month"))
+    }
+
+    /// Calls of a month that have a price, by tenant, provider and model; without those that are not invoiced, and without
+    /// what changes earlier months.
+    pub async fn call_sums(
+        &self,
+        period: BillingPeriod,
+        not_invoiced: &str,
+    ) -> Result<Vec<CallSum>, DatabaseError> {
+        let sql = format!(
+            "SELECT tenant, toString(provider) AS provider, toString(model) AS model, sum(e.calls) AS calls \
+             FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND entry_type IN ('usage', 'correction') \
+               AND state IN ('billed', 'partial') AND plan_id != '{}' AND NOT ({EARLIER}) \
+             GROUP BY tenant, provider, model HAVING calls != 0 ORDER BY tenant, provider, model",
+            period.first_day(),
+            hex_only(not_invoiced),
+        );
+        self.client().query(&sql).fetch_all().await.map_err(self.failed("count the calls of a month"))
     }
 
     /// Unmetered calls by tenant, feature, provider, model and the month they are of.

@@ -34,7 +34,7 @@ pub use database::{Database, DatabaseError, Target};
 pub use duplicate_search::{LinkRow, SplitKey};
 pub use evidence_log::{IndexRow, KeyedTraceRow, TraceRow};
 pub use inquiries::{Comparison, OddCall, OutcomeCount, SeenRow};
-pub use invoice_sums::{AdjustmentSum, CreditUse, TenantSum, UnitSum, UnmeteredSum};
+pub use invoice_sums::{AdjustmentSum, CallSum, CreditUse, TenantSum, UnitSum, UnmeteredSum};
 pub use metering::MeteredGroup;
 pub use override_book::{CallFilter, CallName};
 pub use provider_hours::ProviderHour;

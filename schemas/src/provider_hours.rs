@@ -44,6 +44,15 @@ pub struct ProviderHour {
     pub cost: Cost,
 }
 
+/// What an entry used of some unit classes, with what lies beyond the bound of a tier (`input>200000`).
+fn used(classes: &[&str]) -> String {
+    let classes: Vec<String> = classes.iter().map(|class| format!("'{class}'")).collect();
+    let classes = classes.join(", ");
+    format!(
+        "arraySum((unit, used) -> if(splitByChar('>', unit)[1] IN ({classes}), used, 0), mapKeys(usage), mapValues(usage))"
+    )
+}
+
 impl Database {
     /// The calls to a provider, or to all, made in a stretch of time (seconds since the epoch), by hour and model.
     pub async fn provider_hours(
@@ -60,12 +69,14 @@ impl Database {
                sum(e.input_tokens) AS input, sum(e.cache_read_tokens) AS cache_read, \
                sum(e.cache_write_tokens) AS cache_write, sum(e.cache_write_1h_tokens) AS cache_write_1h, \
                sum(e.output_tokens) AS output, \
-               sum(usage['audio_input'] + usage['audio_cache_read'] + usage['audio_cache_write']) AS audio_input, \
-               sum(usage['audio_output']) AS audio_output, sum(usage['web_searches']) AS web_searches, sum(e.cost) AS cost \
+               sum({}) AS audio_input, sum({}) AS audio_output, sum({}) AS web_searches, sum(e.cost) AS cost \
              FROM ledger_entries AS e FINAL \
              WHERE entry_type IN ('usage', 'correction') AND occurred_at >= fromUnixTimestamp64Nano({}) \
                AND occurred_at < fromUnixTimestamp64Nano({}){only} \
              GROUP BY hour, model, service_tier ORDER BY hour, model, service_tier",
+            used(&["audio_input", "audio_cache_read", "audio_cache_write"]),
+            used(&["audio_output"]),
+            used(&["web_searches"]),
             from.saturating_mul(1_000_000_000),
             to.saturating_mul(1_000_000_000),
         );

@@ -129,6 +129,95 @@ fn tenants_are_charged_by_their_plans_and_every_figure_is_one_sum() {
     server.stop();
 }
 
+const QUANTITIES: &str = r#"
+[[plan]]
+name = "by quantity"
+[[plan.quantity]]
+name = "free calls"
+unit = "requests"
+model = "gpt-4o-mini"
+included = 1
+[[plan.quantity]]
+name = "tokens"
+unit = "tokens"
+included = 1_000
+[[plan.quantity.tier]]
+above = 2_000
+discount_percent = 50
+[[plan.quantity.tier]]
+above = 3_000
+price = "1"
+per = 1_000_000
+[[assign]]
+tenant = "*"
+plan = "by quantity"
+"#;
+
+/// Scenario: a plan includes calls of one model and tokens of all others, with tiers by how many were used; the calls come in
+/// another order and portions at another server.
+/// Guarantees: each step is a line that says how it came about; the invoice is the sum of the ledger and the same in bytes;
+/// `verify` works it out again.
+#[test]
+fn included_units_and_tiers_by_quantity_are_lines_that_explain_themselves() {
+    let dear = Call { tokens: (3_000, 400), ..OCTOBER };
+    let mini = Call { model: "gpt-4o-mini", tokens: (1_000_000, 0), ..OCTOBER };
+    let calls: Vec<Call<'_>> = [dear, mini, mini, dear]
+        .into_iter()
+        .zip(1..)
+        .map(|(call, n)| Call { trace: n, answer: n, tenant: if n == 4 { "globex" } else { "acme" }, ..call })
+        .collect();
+    let backwards: Vec<Call<'_>> = calls.iter().rev().copied().collect();
+    let exports = [(calls, 4), (backwards, 1)].map(|(calls, at_once)| {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(&dir.path().join("data"), &[]);
+        import(&server, dir.path(), QUANTITIES);
+        for calls in calls.chunks(at_once) {
+            assert_eq!(server.post(JSON, &export(calls)).unwrap().status, 200);
+            server.succeed("settle");
+        }
+        server.succeed("invoice issue --month 2026-10");
+        server.succeed("verify");
+        // 0.0115 for 3,400 tokens and 2 × 0.15 for the small model; of the tokens 1,000 are free, 1,000 at half of what they
+        // were charged, 400 at a dollar a million; one of the two calls is free.
+        let acme = &october(&server)[0];
+        assert_eq!(acme[1], "0.311500000000");
+        let out = dir.path().join("out");
+        server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+        server.stop();
+        std::fs::read_to_string(out.join("invoice-2026-10-acme.csv")).unwrap()
+    });
+    assert_eq!(exports[0], exports[1]);
+    let mut reader = csv::Reader::from_reader(exports[0].as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let led_to: Vec<[&str; 3]> =
+        rows.iter().filter(|row| &row[5] != "usage").map(|row| [5, 12, 15].map(|at| &row[at])).collect();
+    assert_eq!(
+        led_to,
+        [
+            [
+                "discount",
+                "-0.001691176471",
+                "tokens: 1000 of 3400 tokens, beyond 2000: 50 % off 0.003382352942, their share of 0.0115"
+            ],
+            [
+                "adjustment",
+                "-0.150000000000",
+                "free calls: 1 of 2 calls are included; their share of 0.3 is taken off"
+            ],
+            [
+                "adjustment",
+                "-0.003382352941",
+                "tokens: 1000 of 3400 tokens are included; their share of 0.0115 is taken off"
+            ],
+            [
+                "adjustment",
+                "-0.000952941176",
+                "tokens: 400 of 3400 tokens, beyond 3000: at 0.000001 each instead of 0.001352941176"
+            ],
+        ]
+    );
+}
+
 /// Scenario: a plan file with every kind of fault.
 /// Guarantees: all of them are named, with their lines, and nothing is imported.
 #[test]

@@ -148,3 +148,43 @@ fn a_price_file_is_imported_whole_or_not_at_all() {
     assert_eq!(server.rows(own)[0]["n"], 1);
     server.stop();
 }
+
+/// Scenario: a model whose own price has a tier for the tokens beyond it; a call beyond, and a late report of what was cached.
+/// Guarantees: only the tokens beyond have the tier's price, in the ledger, in `explain`, on the invoice, line by line; what
+/// is refined later is a difference like any other; `verify` recomputes it all.
+#[test]
+fn a_marginal_tier_prices_the_tokens_beyond_it_and_shows_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("data"), &[]);
+    let own = "provider,model,unit,price,beyond\nopenai,house-9,input_mtok,1,\nopenai,house-9,input_mtok,2,200000\n\
+               openai,house-9,cache_read_mtok,0.5,\nopenai,house-9,output_mtok,10,\n";
+    import(&server, dir.path(), "own.csv", own);
+    let shown = json(&server, "prices show house-9 --provider openai");
+    let input = shown.as_array().unwrap().iter().find(|row| row["unit"] == "input").unwrap();
+    assert_eq!(input["unit_price"], "0.000001; 0.000002 beyond 200000");
+
+    let call = Call { model: "house-9", tokens: (250_000, 100), ..OCTOBER };
+    send(&server, &[call]);
+    // 200,000 at 1, 50,000 at 2 and 100 at 10 dollars a million.
+    assert_eq!(october(&server), rows(&[("acme house-9", "0.301000000000", 0)]));
+    let entry = server.rows("SELECT entry_id FROM ledgerline.ledger")[0]["entry_id"].to_string();
+    let told = server.succeed(&format!("explain {}", entry.trim_matches('"')));
+    for said in ["200000 input ", "50000 input>200000 ", "× 0.000002 "] {
+        assert!(told.contains(said), "{said}\n{told}");
+    }
+    server.succeed("verify");
+
+    // What was cached stands first: 100,000 at 0.50, 100,000 at 1, 50,000 at 2.
+    send(&server, &[Call { scope: "other", trace: 4, cached: 100_000, ..call }]);
+    assert_eq!(october(&server), rows(&[("acme house-9", "0.251000000000", 0)]));
+    server.succeed("verify");
+    server.succeed("invoice issue --month 2026-10");
+    let out = dir.path().join("out");
+    server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+    let invoice = std::fs::read_to_string(out.join("invoice-2026-10-acme.csv")).unwrap();
+    for line in [",input,100000,0.000001,0.100000000000,", ",input>200000,50000,0.000002,0.100000000000,"] {
+        assert!(invoice.contains(line), "{line}\n{invoice}");
+    }
+    server.succeed("verify");
+    server.stop();
+}

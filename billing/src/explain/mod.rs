@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::identity::{CallId, EntryId, SpanId, TraceId};
 use domain::ledger::Entry;
 use domain::overrides::Act;
-use domain::price::RateCard;
+use domain::price::{RateCard, UnitPart};
 use domain::resolve::SpanRef;
 use domain::time::EventTime;
 use rust_decimal::Decimal;
@@ -211,10 +211,7 @@ fn put_together(
 fn explain_entry(entry: Entry, cards: &HashMap<String, RateCard>) -> EntryExplained {
     let (card_id, tier) = split_price_id(&entry.facts.price_id);
     let card = cards.get(card_id);
-    let unit_price = |unit: &str| {
-        let unit = domain::price::UnitClass::named(unit)?;
-        Some(card?.rates.covering(unit)?.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0)
-    };
+    let unit_price = |unit: &str| card?.unit_price(UnitPart::named(unit)?, tier);
     let named: BTreeSet<&String> =
         entry.quantities.units.keys().chain(entry.quantities.unit_costs.keys()).collect();
     let units = named
@@ -233,7 +230,10 @@ fn explain_entry(entry: Entry, cards: &HashMap<String, RateCard>) -> EntryExplai
 fn describe(card: &RateCard) -> String {
     let context: Vec<String> = card.context.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let context = if context.is_empty() { String::new() } else { format!(" ({})", context.join(", ")) };
-    format!("{} {}{context}, {}", card.provider, card.model, validity(card))
+    let clock = |nanos: u64| format!("{:02}:{:02}", nanos / 3_600_000_000_000, nanos / 60_000_000_000 % 60);
+    let hours: Vec<String> =
+        card.daily.iter().map(|(from, to)| format!(", {}-{} UTC", clock(*from), clock(*to))).collect();
+    format!("{} {}{context}, {}{}", card.provider, card.model, validity(card), hours.concat())
 }
 
 /// The time of calls that a card is for, in words.

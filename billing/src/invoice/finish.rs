@@ -58,7 +58,7 @@ pub(super) fn round(lines: &mut [Line], currency: Currency) -> Cost {
         line.amount = in_coins(line.exact, currency);
         added += line.amount - line.exact;
         if line.amount != line.exact {
-            let said = format!("rounded from {}", trimmed(line.exact));
+            let said = format!("rounded from {}", line.exact.shown());
             line.description =
                 if line.description.is_empty() { said } else { format!("{}; {said}", line.description) };
         }
@@ -68,12 +68,6 @@ pub(super) fn round(lines: &mut [Line], currency: Currency) -> Cost {
 
 fn in_coins(exact: Cost, currency: Currency) -> Cost {
     exact.amount(currency, currency.rounding()).cost().unwrap_or(exact)
-}
-
-/// Without the zeros that say nothing.
-fn trimmed(cost: Cost) -> String {
-    let text = cost.to_string();
-    text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
 #[cfg(test)]
@@ -98,7 +92,7 @@ mod tests {
     }
 
     fn shown(due: &[Adjustment]) -> Vec<String> {
-        due.iter().map(|due| format!("{} {} {}", due.kind, due.name, trimmed(due.amount))).collect()
+        due.iter().map(|due| format!("{} {} {}", due.kind, due.name, due.amount.shown())).collect()
     }
 
     #[test]

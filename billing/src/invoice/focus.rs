@@ -5,7 +5,7 @@
 //! empty cell is a null. Column names are FOCUS's and come first, in alphabetical order; ours begin with `x_`.
 //! What is left out, and why, stands in `docs/invoices.md`.
 
-use domain::price::UnitClass;
+use domain::price::UnitPart;
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
 
@@ -196,10 +196,11 @@ fn start(month: BillingPeriod) -> String {
 
 /// What a unit class counts, as FOCUS writes units: capitalised words.
 fn measure(unit: &str) -> String {
-    let class = UnitClass::named(unit);
-    if class.is_some_and(|class| class.price_key().0.ends_with("_mtok")) {
-        return "Tokens".into();
-    }
+    let unit = match UnitPart::named(unit) {
+        Some(part) if part.class.price_key().0.ends_with("_mtok") => return "Tokens".into(),
+        Some(part) => part.class.name(),
+        None => unit,
+    };
     if unit.ends_with("seconds") {
         return "Seconds".into();
     }

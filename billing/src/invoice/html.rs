@@ -6,7 +6,7 @@
 
 use domain::invoice::{Customer, Issuer};
 use domain::money::{Cost, Currency};
-use domain::price::UnitClass;
+use domain::price::UnitPart;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rust_decimal::Decimal;
 
@@ -168,9 +168,18 @@ fn what(line: &Line) -> Markup {
     }
     let model = if line.model.is_empty() { "unnamed model" } else { &line.model };
     html! {
-        (name(model)) " \u{b7} " (line.unit.replace('_', " "))
+        (name(model)) " \u{b7} " (unit(&line.unit))
         @if !line.feature.is_empty() { small { "Feature " (name(&line.feature)) } }
         @if !line.description.is_empty() { small { (name(&capital(&line.description))) } }
+    }
+}
+
+/// A unit in words.
+fn unit(name: &str) -> String {
+    let words = |name: &str| name.replace('_', " ");
+    match name.split_once('>') {
+        Some((class, bound)) => format!("{} beyond {} a call", words(class), grouped(bound)),
+        None => words(name),
     }
 }
 
@@ -231,7 +240,7 @@ fn price(line: &Line, draft: &Draft) -> String {
     if line.unit_price.is_zero() && !line.description.is_empty() {
         return "\u{2013}".into();
     }
-    let tokens = UnitClass::named(&line.unit).is_some_and(|unit| unit.price_key().0.ends_with("_mtok"));
+    let tokens = UnitPart::named(&line.unit).is_some_and(|unit| unit.class.price_key().0.ends_with("_mtok"));
     let million = line.unit_price.checked_mul(Decimal::from(1_000_000)).filter(|_| tokens);
     match million {
         Some(million) => format!("{} / 1M", shown(&million.normalize().to_string(), draft)),

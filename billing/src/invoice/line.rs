@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::money::Cost;
-use domain::price::{RateCard, UnitClass};
+use domain::price::{RateCard, UnitPart};
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
 use schemas::rows::month_of;
@@ -182,13 +182,12 @@ fn unit_price(sum: &UnitSum, period: BillingPeriod, known: &Known) -> Result<Dec
     let (card, tier) = split_price_id(&sum.price_id);
     let missing = || DraftError::PriceMissing { tenant: sum.tenant.clone(), price_id: sum.price_id.clone() };
     let card = known.cards.get(card).ok_or_else(missing)?;
-    let unit = UnitClass::named(&sum.unit).ok_or_else(missing)?;
-    let rate = card.rates.covering(unit).ok_or_else(missing)?;
-    // A tier holds above its bound: the price of a prompt one token longer.
-    let cost_price = rate.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0;
+    let unit = UnitPart::named(&sum.unit).ok_or_else(missing)?;
+    let cost_price = card.unit_price(unit, tier).ok_or_else(missing)?;
     let Some(plan) = known.plans.plan(&sum.plan_id) else { return Ok(cost_price) };
     let months = [month_of(sum.service_month), period];
-    let own = months.into_iter().flat_map(|month| plan.unit_prices(&sum.provider, &sum.model, unit, month));
+    let own =
+        months.into_iter().flat_map(|month| plan.unit_prices(&sum.provider, &sum.model, unit.class, month));
     let marked_up = (cost_price * plan.factor()).normalize();
     let mut own = own;
     Ok(own.find(|price| explains(sum, *price)).unwrap_or(marked_up))

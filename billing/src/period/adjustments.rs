@@ -7,9 +7,10 @@ use std::sync::Arc;
 use domain::identity::{CallId, IdHasher, Realm, SpanId, TraceId};
 use domain::ledger::{EntryType, Facts, Quantities, Standing, State, difference_as};
 use domain::money::Cost;
-use domain::plan::{Adjustment, CreditGrant, use_credits};
+use domain::plan::{Adjustment, CallUse, CreditGrant, MonthUse, UnitUse, use_credits};
+use domain::price::UnitPart;
 use domain::time::{BillingPeriod, EventTime};
-use schemas::{Database, DatabaseError};
+use schemas::{CallSum, Database, DatabaseError, UnitSum};
 
 use super::close::CloseError;
 use crate::adjust;
@@ -53,10 +54,12 @@ pub async fn due(
     }
     let mut grants = plans.in_force.credits.clone();
     grants.extend(adjust::grants(database, at).await?);
+    let mut quantities = quantities(database, plans, month).await?;
     let mut due = Due::new();
     for (tenant, charge) in usage {
-        let mut made =
-            plans.plan_of(&tenant, month).map(|plan| plan.monthly.adjustments(charge)).unwrap_or_default();
+        let month_use = quantities.remove(&tenant).unwrap_or_default();
+        let plan = plans.plan_of(&tenant, month);
+        let mut made = plan.map(|plan| plan.monthly.adjustments(charge, &month_use)).unwrap_or_default();
         let left = charge
             + made.iter().map(|made| made.amount).sum()
             + given.get(&tenant).copied().unwrap_or_default();
@@ -70,6 +73,29 @@ pub async fn due(
         }
     }
     Ok(due)
+}
+
+/// How many units tenants used in a month; nothing where no plan asks.
+async fn quantities(
+    database: &Database,
+    plans: &PlanShelf,
+    month: BillingPeriod,
+) -> Result<BTreeMap<String, MonthUse>, DatabaseError> {
+    let mut by_tenant: BTreeMap<String, MonthUse> = BTreeMap::new();
+    if plans.in_force.plans.values().all(|plan| plan.monthly.quantities.is_empty()) {
+        return Ok(by_tenant);
+    }
+    let not_invoiced = plans.not_invoiced.as_str();
+    for sum in database.unit_sums(month, not_invoiced).await? {
+        let counts = !sum.corrects && sum.state != State::Unpriced.name() && sum.plan_id != not_invoiced;
+        let Some(unit) = UnitPart::named(&sum.unit).filter(|_| counts) else { continue };
+        let UnitSum { tenant, provider, model, quantity, charge, .. } = sum;
+        by_tenant.entry(tenant).or_default().units.push(UnitUse { provider, model, unit, quantity, charge });
+    }
+    for CallSum { tenant, provider, model, calls } in database.call_sums(month, not_invoiced).await? {
+        by_tenant.entry(tenant).or_default().calls.push(CallUse { provider, model, calls });
+    }
+    Ok(by_tenant)
 }
 
 /// Posts what a month's totals lead to, then what its invoices end with: rounding and taxes, which are of all lines.

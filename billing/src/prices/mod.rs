@@ -26,6 +26,7 @@ mod row;
 
 /// What plan files have in common with own price files.
 pub(crate) mod own_file {
+    pub(crate) use super::number::unit_price_of;
     pub(crate) use super::own::lists;
     pub(crate) use super::own_toml::{Lines, digits, price, shown};
 }

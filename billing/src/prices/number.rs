@@ -60,7 +60,7 @@ pub(super) fn unit_price(value: &Value, per: u32) -> Result<Decimal, String> {
 }
 
 /// The price of one unit, given the digits of the price of `per` units.
-pub(super) fn unit_price_of(digits: &str, per: u32) -> Result<Decimal, String> {
+pub(crate) fn unit_price_of(digits: &str, per: u32) -> Result<Decimal, String> {
     let price = decimal(digits)?;
     if price.is_sign_negative() && !price.is_zero() {
         return Err(format!("{price} is negative; a price is zero or more"));

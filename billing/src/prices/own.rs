@@ -26,6 +26,8 @@ pub(crate) struct OwnPrice {
     pub matching: Matching,
     /// The first instant it holds and the first it no longer does.
     pub valid: (Option<EventTime>, Option<EventTime>),
+    /// The hours of each UTC day it holds, in nanoseconds since midnight; `None` for all day, where no other price has hours.
+    pub hours: Option<(u64, u64)>,
     /// What must be known of the call; empty for standard prices.
     pub context: BTreeMap<String, String>,
     /// What one unit of each class costs.
@@ -147,10 +149,11 @@ fn model(
     for (context, prices) in by_context {
         for price in prices {
             let rates = Rates::new(price.rates.clone(), Vec::new());
-            let constraint = match price.valid {
-                (None, None) => None,
-                (Some(from), None) => Some(Constraint::From(from)),
-                (from, Some(to)) => Some(Constraint::Until(from, to)),
+            let constraint = match (price.valid, price.hours) {
+                ((None, None), None) => None,
+                ((Some(from), None), None) => Some(Constraint::From(from)),
+                ((from, Some(to)), None) => Some(Constraint::Until(from, to)),
+                (valid, Some(hours)) => Some(Constraint::DailyUntil(valid, hours)),
             };
             if context.is_empty() {
                 standard.push(Dated { constraint, rates });
@@ -159,8 +162,13 @@ fn model(
             }
         }
     }
-    // Where two contexts hold, the one that asks for more is meant.
-    variants.sort_by_key(|variant| std::cmp::Reverse(variant.when.len()));
+    // Where two hold, the one that asks for more is meant; of standard prices the last that holds is the one, of variants the
+    // first.
+    let has_hours = |constraint: &Option<Constraint>| matches!(constraint, Some(Constraint::DailyUntil(..)));
+    standard.sort_by_key(|dated: &Dated| has_hours(&dated.constraint));
+    variants.sort_by_key(|variant: &Variant| {
+        (std::cmp::Reverse(variant.when.len()), !has_hours(&variant.constraint))
+    });
     let line = prices.iter().map(|price| price.line).min().unwrap_or_default();
     let at = || format!("line {line}, {provider} {name}");
     if standard.is_empty() {
@@ -180,6 +188,18 @@ fn model(
     }
 }
 
+/// Whether two prices may hold at the same hour with neither meant before the other: hours go before all day.
+fn same_hours(one: Option<(u64, u64)>, other: Option<(u64, u64)>) -> bool {
+    let within = |at: u64, (from, to): (u64, u64)| {
+        if to < from { at >= from || at < to } else { (from..to).contains(&at) }
+    };
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => within(one.0, other) || within(other.0, one),
+        _ => false,
+    }
+}
+
 /// Two prices of one model in one context must not hold at once.
 fn overlaps(prices: &mut [&OwnPrice], faults: &mut Vec<Fault>) {
     prices.sort_by_key(|price| (price.valid.0, price.line));
@@ -187,7 +207,7 @@ fn overlaps(prices: &mut [&OwnPrice], faults: &mut Vec<Fault>) {
         for other in &prices[at + 1..] {
             // `other` begins with `one` or after it.
             let apart = one.valid.1.is_some_and(|end| other.valid.0.is_some_and(|start| end <= start));
-            if !apart {
+            if !apart && same_hours(one.hours, other.hours) {
                 let (first, second) = (one.line.min(other.line), one.line.max(other.line));
                 faults.push(Fault {
                     at: format!("line {second}"),

@@ -3,26 +3,28 @@
 use std::collections::BTreeMap;
 
 use csv::StringRecord;
-use domain::price::{Rate, Tier, UnitClass};
+use domain::price::{Rate, Reach, Tier, UnitClass};
 use domain::time::EventTime;
 use rust_decimal::Decimal;
 
 use super::fault::Fault;
 use super::number::unit_price_of;
 use super::own::{Matching, NAME_MAX, OwnPrice};
-use super::own_toml::unknown_unit;
-use super::when::{instant, stretch};
+use super::own_toml::{ONE_REACH, unknown_unit};
+use super::when::{hours, instant, stretch};
 
 /// The columns that must be there, then those that may be.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "provider",
     "model",
     "unit",
     "price",
     "match",
     "above",
+    "beyond",
     "valid_from",
     "valid_to",
+    "hours",
     "service_tier",
     "region",
     "batch",
@@ -30,15 +32,18 @@ const COLUMNS: [&str; 12] = [
 ];
 const REQUIRED: usize = 4;
 
+/// From, to, and the hours of the day.
+type When = ((Option<EventTime>, Option<EventTime>), Option<(u64, u64)>);
+
 /// What makes rows one price: who, what, when and in which context.
-type Key = (String, String, Matching, (Option<EventTime>, Option<EventTime>), BTreeMap<String, String>);
+type Key = (String, String, Matching, When, BTreeMap<String, String>);
 
 /// The rates of a price as they are found, the base price apart from the tiers.
 #[derive(Debug, Default)]
 struct Found {
     line: usize,
     base: BTreeMap<UnitClass, Decimal>,
-    tiers: BTreeMap<UnitClass, Vec<Tier>>,
+    tiers: BTreeMap<UnitClass, (Reach, Vec<Tier>)>,
 }
 
 /// Reads the prices of a file in a currency; what cannot be read is added to `faults`.
@@ -63,17 +68,20 @@ pub(super) fn read(text: &str, currency: &str, faults: &mut Vec<Fault>) -> Vec<O
         }
     }
     let mut read = Vec::new();
-    for ((provider, model, matching, valid, context), found) in prices {
+    for ((provider, model, matching, (valid, hours), context), found) in prices {
         let mut rates = BTreeMap::new();
         for (class, base) in &found.base {
-            let tiers = found.tiers.get(class).cloned().unwrap_or_default();
-            rates.insert(*class, Rate::tiered(*base, tiers));
+            let rate = match found.tiers.get(class) {
+                Some((reach, tiers)) => Rate::with_tiers(*base, tiers.clone(), *reach),
+                None => Rate::flat(*base),
+            };
+            rates.insert(*class, rate);
         }
         for class in found.tiers.keys().filter(|class| !found.base.contains_key(class)) {
             let problem = format!("{class} of {model} has tiers and no price below them");
             faults.push(Fault { at: format!("line {}", found.line), problem });
         }
-        read.push(OwnPrice { line: found.line, provider, model, matching, valid, context, rates });
+        read.push(OwnPrice { line: found.line, provider, model, matching, valid, hours, context, rates });
     }
     read
 }
@@ -138,6 +146,10 @@ impl Row<'_> {
         };
         let valid = (time("valid_from")?, time("valid_to")?);
         stretch(valid).map_err(|problem| format!("the price {problem}"))?;
+        let daily = match self.cell("hours") {
+            "" => None,
+            text => Some(hours(text)?),
+        };
         let mut context = BTreeMap::new();
         for column in ["service_tier", "region"] {
             let stated = self.name(column)?;
@@ -154,7 +166,7 @@ impl Row<'_> {
         let (class, per) = UnitClass::of_price_key(unit).ok_or_else(|| unknown_unit(unit))?;
         let unit_price = unit_price_of(self.cell("price"), per)?;
         let found = prices
-            .entry((provider, model, matching, valid, context))
+            .entry((provider, model, matching, (valid, daily), context))
             .or_insert_with(|| Found { line, ..Found::default() });
         let twice = || {
             format!(
@@ -162,24 +174,28 @@ impl Row<'_> {
                 found.line
             )
         };
-        match self.cell("above") {
-            "" => {
+        let (bound, reach) = match (self.cell("above"), self.cell("beyond")) {
+            ("", "") => {
                 let twice = twice();
-                if found.base.insert(class, unit_price).is_some() {
-                    return Err(twice);
-                }
+                return match found.base.insert(class, unit_price) {
+                    Some(_) => Err(twice),
+                    None => Ok(()),
+                };
             }
-            above => {
-                let above: u64 =
-                    above.parse().map_err(|_| format!("above must be a count of tokens, not {above:?}"))?;
-                let twice = twice();
-                let tiers = found.tiers.entry(class).or_default();
-                if tiers.iter().any(|tier| tier.above == above) {
-                    return Err(twice);
-                }
-                tiers.push(Tier { above, unit_price });
-            }
+            (above, "") => (above, Reach::WholeCall),
+            ("", beyond) => (beyond, Reach::UnitsBeyond),
+            _ => return Err(ONE_REACH.to_string()),
+        };
+        let above: u64 = bound.parse().map_err(|_| format!("a bound must be a count, not {bound:?}"))?;
+        let twice = twice();
+        let (known, tiers) = found.tiers.entry(class).or_insert((reach, Vec::new()));
+        if *known != reach {
+            return Err(ONE_REACH.to_string());
         }
+        if tiers.iter().any(|tier| tier.above == above) {
+            return Err(twice);
+        }
+        tiers.push(Tier { above, unit_price });
         Ok(())
     }
 }

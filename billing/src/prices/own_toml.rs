@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use domain::price::{Rate, Tier, UnitClass};
+use domain::price::{Rate, Reach, Tier, UnitClass};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Fault;
 use super::number::unit_price_of;
 use super::own::{Matching, NAME_MAX, OwnPrice};
-use super::when::{instant, stretch};
+use super::when::{hours, instant, stretch};
 
 /// A key and its value, each with its place.
 type Item<'t, 'i> = (&'t str, &'t Spanned<DeValue<'i>>);
@@ -71,6 +71,7 @@ pub(crate) fn price(
         model: String::new(),
         matching: Matching::Snapshots,
         valid: (None, None),
+        hours: None,
         context: BTreeMap::new(),
         rates: BTreeMap::new(),
     };
@@ -122,6 +123,7 @@ fn field(price: &mut OwnPrice, (key, value): Item<'_, '_>) -> Result<(), String>
         "match" => price.matching = Matching::named(&text()?)?,
         "valid_from" => price.valid.0 = Some(time()?),
         "valid_to" => price.valid.1 = Some(time()?),
+        "hours" => price.hours = Some(hours(&text()?)?),
         "service_tier" | "region" => {
             price.context.insert(key.to_string(), text()?);
         }
@@ -151,26 +153,37 @@ pub(super) fn unknown_unit(key: &str) -> String {
 fn rate(value: &DeValue<'_>, per: u32) -> Result<Rate, String> {
     let DeValue::Table(table) = value else { return Ok(Rate::flat(unit_price_of(&digits(value)?, per)?)) };
     let field = |key: &str| table.iter().find(|(known, _)| known.get_ref() == key).map(|(_, v)| v.get_ref());
-    let expected = "a price in tiers holds base and tiers, each with above and price";
+    let expected = "a price in tiers holds base and tiers, each with price and either above or beyond";
     let (Some(base), Some(DeValue::Array(tiers)), 2) = (field("base"), field("tiers"), table.len()) else {
         return Err(expected.to_string());
     };
     let mut read: Vec<Tier> = Vec::new();
+    let mut reach = None;
     for tier in tiers.iter() {
         let DeValue::Table(tier) = tier.get_ref() else { return Err(expected.to_string()) };
         let field =
             |key: &str| tier.iter().find(|(known, _)| known.get_ref() == key).map(|(_, v)| v.get_ref());
-        let (Some(above), Some(price), 2) = (field("above"), field("price"), tier.len()) else {
-            return Err(expected.to_string());
+        let (bound, its_reach) = match (field("above"), field("beyond")) {
+            (Some(above), None) => (above, Reach::WholeCall),
+            (None, Some(beyond)) => (beyond, Reach::UnitsBeyond),
+            _ => return Err(expected.to_string()),
         };
-        let above: u64 = digits(above)?.parse().map_err(|_| "above must be a count".to_string())?;
+        let (Some(price), 2) = (field("price"), tier.len()) else { return Err(expected.to_string()) };
+        if *reach.get_or_insert(its_reach) != its_reach {
+            return Err(ONE_REACH.to_string());
+        }
+        let above: u64 = digits(bound)?.parse().map_err(|_| "a bound must be a count".to_string())?;
         if read.iter().any(|tier| tier.above == above) {
-            return Err(format!("two tiers begin above {above}"));
+            return Err(format!("two tiers begin at {above}"));
         }
         read.push(Tier { above, unit_price: unit_price_of(&digits(price)?, per)? });
     }
-    Ok(Rate::tiered(unit_price_of(&digits(base)?, per)?, read))
+    let base = unit_price_of(&digits(base)?, per)?;
+    Ok(Rate::with_tiers(base, read, reach.unwrap_or(Reach::WholeCall)))
 }
+
+/// A price with tiers of both kinds would depend on which is looked at first.
+pub(super) const ONE_REACH: &str = "its tiers hold for the whole call (above) or for the units beyond (beyond), not some for this and some for that";
 
 /// The digits of a number, however it is written: `2.5`, `"2.50"`, `1_000`.
 pub(crate) fn digits(value: &DeValue<'_>) -> Result<String, String> {

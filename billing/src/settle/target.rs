@@ -123,7 +123,7 @@ pub fn rated_target(
                 (quantities.charge, quantities.unit_charges) = (charged.charge, charged.units);
             }
             for line in rated.lines {
-                let unit = line.unit.name().to_string();
+                let unit = line.unit.to_string();
                 quantities.units.insert(unit.clone(), i64::try_from(line.quantity).unwrap_or(i64::MAX));
                 if !line.cost.is_zero() {
                     quantities.unit_costs.insert(unit, line.cost);
@@ -149,7 +149,7 @@ pub fn rated_target(
 /// What a rated call is charged by a plan, under the plan's id.
 fn charged(plan: &Plan, facts: &Facts, rated: &rate::Rated) -> Result<(String, Charged), Unpriced> {
     let lines: Vec<_> = rated.lines.iter().map(|line| (line.unit, line.quantity, line.cost)).collect();
-    let beyond = rated.lines.first().map_or((UnitClass::Input, 0), |line| (line.unit, line.quantity));
+    let beyond = rated.lines.first().map_or((UnitClass::Input, 0), |line| (line.unit.class, line.quantity));
     let charged =
         plan.charge(facts, &lines).ok_or(Unpriced::OutOfRange { unit: beyond.0, quantity: beyond.1 })?;
     Ok((plan.id(), charged))
@@ -219,6 +219,174 @@ mod tests {
     use domain::usage::TokenClass;
 
     use super::*;
+    use crate::prices::Source;
+
+    const UNITS: &str = r#"
+[[price]]
+provider = "house"
+model = "all"
+input_mtok = 1
+cache_read_mtok = 0.1
+output_mtok = 4
+input_audio_mtok = 10
+cache_audio_read_mtok = 1
+output_audio_mtok = 20
+input_image_mtok = 3
+cache_image_read_mtok = 0.3
+output_image_mtok = 30
+input_video_mtok = 7
+cache_video_read_mtok = 0.7
+output_video_mtok = 70
+audio_hours = 3.6
+input_audio_hours = 7.2
+output_audio_hours = 10.8
+video_hours = 360
+images_kcount = 40
+input_gpixels = 5
+input_mchars = 15
+output_mchars = 16
+requests_kcount = 1
+web_searches_kcount = 10
+storage_searches_kcount = 2.5
+social_searches_kcount = 6
+code_executions_kcount = 8
+other_tool_calls_kcount = 9
+rerank_searches_kcount = 2
+input_document_kpages = 1.5
+[[price]]
+provider = "house"
+model = "all"
+service_tier = "flex"
+output_mtok = 2
+[[price]]
+provider = "house"
+model = "all"
+service_tier = "priority"
+output_mtok = 8
+[[price]]
+provider = "house"
+model = "all"
+batch = true
+output_mtok = 1
+[[price]]
+provider = "house"
+model = "all"
+region = "eu-west-1"
+output_mtok = 4.4
+[[price]]
+provider = "house"
+model = "all"
+service_tier = "flex"
+hours = "22:00-06:00"
+output_mtok = 1.5
+[[price]]
+provider = "house"
+model = "written"
+input_mtok = 1
+cache_write_mtok = 1.25
+cache_write_1h_mtok = 2
+output_mtok = 4
+output_reasoning_mtok = 5
+[[price]]
+provider = "house"
+model = "night"
+input_mtok = 1
+output_mtok = 4
+[[price]]
+provider = "house"
+model = "night"
+valid_from = 2026-10-01
+hours = "22:00-06:00"
+input_mtok = 0.5
+output_mtok = 2
+"#;
+
+    /// Each kind of unit, context and hour, as spans state it, has its own price in an own price file and on the entry.
+    #[test]
+    fn every_unit_context_and_hour_can_be_priced_by_an_own_file() {
+        let lists = Source::of_file("own.toml", UNITS.as_bytes().to_vec()).unwrap().read("USD").unwrap();
+        let book = std::sync::Arc::new(domain::PriceBook::new(lists.providers).unwrap());
+        let mut prices = PriceIndex::new(book);
+        let mut cost = |model: &str, used: &str, (service_tier, region, at): (&str, &str, &str)| {
+            let call = CallId::of_adjustment(&IdHasher::new("test"));
+            let month = BillingPeriod::parse("2026-10").unwrap();
+            let facts = crate::period::of_no_call(call, "span", "acme", month, ("call", "chat"), "USD");
+            let at: chrono::DateTime<chrono::Utc> = at.parse().unwrap();
+            let facts = Facts {
+                provider: "house".into(),
+                model: model.into(),
+                service_tier: service_tier.into(),
+                region: region.into(),
+                occurred_at: domain::EventTime::from_nanos(at.timestamp_nanos_opt().unwrap()),
+                ..facts
+            };
+            let mut usage = Usage::default();
+            for item in used.split(", ") {
+                let (name, count) = item.split_once(' ').unwrap();
+                let count: u64 = count.replace('_', "").parse().unwrap();
+                match TokenClass::ALL.into_iter().find(|class| class.name() == name) {
+                    Some(class) => usage.set(class, Some(count)),
+                    None => drop(usage.units.insert(name.into(), count)),
+                }
+            }
+            let target =
+                rated_target(facts, Some(&usage), Metering::Whole, &mut prices, &PlanShelf::default(), None);
+            assert_eq!((&target.unpriced, target.facts.state), (&None, State::Billed), "{used}");
+            let priced: Cost = target.quantities.unit_costs.values().copied().sum();
+            assert_eq!(priced, target.quantities.cost);
+            // Each call costs a fee of 0.001 at the first model.
+            let fee = target.quantities.unit_costs.get("requests").copied().unwrap_or_default();
+            (target.quantities.cost - fee).shown()
+        };
+        let noon = ("", "", "2026-10-10T12:00:00Z");
+        for (used, expected) in [
+            ("input_tokens 1_000_000", "1"),
+            ("input_tokens 1_000_000, cache_read_tokens 1_000_000", "0.1"),
+            ("output_tokens 1_000_000", "4"),
+            ("input_tokens 1_000_000, audio_input_tokens 1_000_000", "10"),
+            ("output_tokens 1_000_000, audio_output_tokens 1_000_000", "20"),
+            ("input_tokens 1_000_000, input_image_tokens 1_000_000", "3"),
+            ("output_tokens 1_000_000, output_image_tokens 1_000_000", "30"),
+            ("input_tokens 1_000_000, input_video_tokens 1_000_000", "7"),
+            ("output_tokens 1_000_000, output_video_tokens 1_000_000", "70"),
+            ("seconds 10", "0.01"),
+            ("input_audio_seconds 10", "0.02"),
+            ("output_audio_seconds 10", "0.03"),
+            ("video_seconds 10", "1"),
+            ("images 2", "0.08"),
+            ("input_pixels 1_000_000", "0.005"),
+            ("characters 1_000", "0.015"),
+            ("output_characters 1_000", "0.016"),
+            ("web_search_requests 3", "0.03"),
+            ("file_searches 2", "0.005"),
+            ("social_searches 1", "0.006"),
+            ("code_executions 1", "0.008"),
+            ("tool_calls 1", "0.009"),
+            ("rerank_searches 1", "0.002"),
+            ("pages 2", "0.003"),
+        ] {
+            assert_eq!(cost("all", used, noon), expected, "{used}");
+        }
+        // No class is both of these and audio, so a list with rates for audio has none for them.
+        let written = "input_tokens 1_000_000, cache_write_tokens 1_000_000";
+        assert_eq!(cost("written", written, noon), "1.25");
+        assert_eq!(cost("written", "output_tokens 1_000_000, reasoning_tokens 1_000_000", noon), "5");
+        assert_eq!(cost("written", &format!("{written}, cache_write_1h_tokens 1_000_000"), noon), "2");
+        for (model, context, expected) in [
+            ("all", ("flex", "", "2026-10-10T12:00:00Z"), "2"),
+            ("all", ("flex", "", "2026-10-10T22:00:00Z"), "1.5"),
+            ("all", ("flex", "", "2026-10-10T05:59:59Z"), "1.5"),
+            ("all", ("priority", "", "2026-10-10T23:00:00Z"), "8"),
+            ("all", ("batch", "", "2026-10-10T12:00:00Z"), "1"),
+            ("all", ("", "eu-west-1", "2026-10-10T12:00:00Z"), "4.4"),
+            ("all", ("", "us-east-1", "2026-10-10T12:00:00Z"), "4"),
+            ("night", ("", "", "2026-10-10T21:59:59Z"), "4"),
+            ("night", ("", "", "2026-10-10T22:00:00Z"), "2"),
+            ("night", ("", "", "2026-09-30T22:00:00Z"), "4"),
+        ] {
+            assert_eq!(cost(model, "output_tokens 1_000_000", context), expected, "{model} {context:?}");
+        }
+    }
 
     #[test]
     fn a_call_whose_answer_says_batch_has_the_price_of_batches() {

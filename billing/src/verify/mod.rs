@@ -12,7 +12,8 @@ use domain::identity::CallId;
 use domain::ledger::{Entry, EntryType, Quantities, State};
 use domain::money::Cost;
 use domain::overrides::TENANT_SOURCE;
-use domain::price::{RateCard, UnitClass};
+use domain::price::{RateCard, Reach, UnitPart};
+use domain::rate;
 use domain::time::BillingPeriod;
 use schemas::rows::{PeriodRow, month_of};
 use schemas::{Database, DatabaseError};
@@ -229,17 +230,35 @@ fn check_entry(entry: &Entry, known: &Known, findings: &mut Vec<Finding>) {
         );
     };
     for (name, quantity) in &quantities.units {
-        let Some(rate) = UnitClass::named(name).and_then(|unit| card.rates.covering(unit)) else {
+        let Some(unit_price) = UnitPart::named(name).and_then(|unit| card.unit_price(unit, tier)) else {
             found("I10 explainable", format!("its price has no rate for {name}"));
             continue;
         };
-        let (unit_price, _) = rate.unit_price(tier.map_or(0, |above| above.saturating_add(1)));
         let magnitude = Cost::of(quantity.unsigned_abs(), unit_price);
         let expected = magnitude.map(|cost| if *quantity < 0 { -cost } else { cost });
         let stated = quantities.unit_costs.get(name).copied().unwrap_or_default();
         if expected != Some(stated) {
             found("I8 decimal", format!("{quantity} {name} at {unit_price} cost {stated}"));
         }
+    }
+    check_parts(entry, card, &mut found);
+}
+
+/// A first posting whose price has tiers for the units beyond them is split where the tiers begin. What changes it later is
+/// a difference of two such splits and has none of its own.
+fn check_parts(entry: &Entry, card: &RateCard, found: &mut impl FnMut(&'static str, String)) {
+    let splits = card.rates.iter().any(|(_, rate)| rate.reach() == Reach::UnitsBeyond);
+    let quantities = &entry.quantities;
+    if !splits || entry.entry_type != EntryType::Usage || quantities.calls != 1 {
+        return;
+    }
+    let rated = quantities.usage().and_then(|usage| rate::rate(&usage, card).ok());
+    let lines = rated.iter().flat_map(|rated| &rated.lines);
+    let expected: BTreeMap<String, i64> =
+        lines.map(|line| (line.unit.to_string(), i64::try_from(line.quantity).unwrap_or(i64::MAX))).collect();
+    if expected != quantities.units {
+        let what = format!("its price splits its units into {expected:?}, it says {:?}", quantities.units);
+        found("I8 decimal", what);
     }
 }
 
@@ -261,7 +280,7 @@ fn check_charge(entry: &Entry, plans: &PlanShelf, found: &mut impl FnMut(&'stati
         return found("I10 explainable", format!("its plan {} is in no plan file", facts.plan_id));
     };
     for (name, quantity) in &quantities.units {
-        let Some(unit) = UnitClass::named(name) else { continue };
+        let Some(unit) = UnitPart::named(name) else { continue };
         let cost = quantities.unit_costs.get(name).copied().unwrap_or_default();
         let magnitude = if *quantity < 0 { -cost } else { cost };
         let charged = plan.charge(facts, &[(unit, quantity.unsigned_abs(), magnitude)]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::identity::{CallId, EntryId, IdHasher, Realm, SpanId, TraceId};
 use crate::money::Cost;
-use crate::price::UnitClass;
+use crate::price::{UnitClass, UnitPart};
 use crate::time::{BillingPeriod, EventTime};
 use crate::usage::{TokenClass, Usage};
 
@@ -189,8 +189,12 @@ impl Quantities {
         let mut exact: Vec<(UnitClass, u64)> = Vec::new();
         for (name, quantity) in &self.units {
             let quantity = u64::try_from(*quantity).ok()?;
-            match UnitClass::named(name) {
-                Some(class) => exact.push((class, quantity)),
+            match UnitPart::named(name) {
+                // The parts of a class are one quantity of it.
+                Some(part) => match exact.iter_mut().find(|(class, _)| *class == part.class) {
+                    Some((_, sum)) => *sum = sum.saturating_add(quantity),
+                    None => exact.push((part.class, quantity)),
+                },
                 None => drop(usage.units.insert(name.clone(), quantity)),
             }
         }

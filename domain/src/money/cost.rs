@@ -44,6 +44,24 @@ impl Cost {
         Self::rescaled(self.0.checked_mul(factor.mantissa())?, factor.scale() + COST_DECIMALS)
     }
 
+    /// The part of this cost that `part` of `whole` things have in it, evenly spread, rounded half to even at the twelfth
+    /// decimal; all of it where `part` is the whole or more.
+    pub fn share(self, part: u64, whole: u64) -> Self {
+        if part >= whole {
+            return self;
+        }
+        let (part, whole) = (i128::from(part), i128::from(whole));
+        // The whole things first: no product leaves 128 bits but of quantities beyond 2^63.
+        let rest = (self.0 % whole).saturating_mul(part);
+        Self(self.0 / whole * part + divide(rest, whole, Rounding::HalfEven))
+    }
+
+    /// For people: without the zeros at the end that say nothing.
+    pub fn shown(self) -> String {
+        let text = self.to_string();
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    }
+
     /// The cost of so many 10⁻¹² of a unit, as the tables hold it.
     pub fn from_picos(picos: i128) -> Self {
         Self(picos)
@@ -209,6 +227,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shares_are_even_and_add_up(picos in -10_i128.pow(20)..10_i128.pow(20), part in 0..10_u64.pow(9), whole in 1..10_u64.pow(9)) {
+            let (cost, part) = (Cost::from_picos(picos), part.min(whole));
+            let share = cost.share(part, whole);
+            // Twice the error, in parts of the whole.
+            let error = share.picos() * i128::from(whole) - picos * i128::from(part);
+            prop_assert!(2 * error.abs() <= i128::from(whole));
+            prop_assert_eq!((cost.share(0, whole), cost.share(whole, whole)), (Cost::ZERO, cost));
+        }
+
         #[test]
         fn display_writes_what_parse_reads(picos in -COST_MAX..=COST_MAX) {
             let cost = Cost::from_picos(picos);

@@ -27,7 +27,7 @@ pub enum Rounding {
     TowardsZero,
 }
 
-/// Whole part of `value / divisor`, the rest rounded away by `rounding`. `divisor` is positive and even or 1.
+/// Whole part of `value / divisor`, the rest rounded away by `rounding`. `divisor` is positive.
 fn divide(value: i128, divisor: i128, rounding: Rounding) -> i128 {
     let (quotient, rest) = (value / divisor, (value % divisor).abs());
     let away = quotient + value.signum();

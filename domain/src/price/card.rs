@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::id::PriceId;
 use super::unit::UnitClass;
+use super::unit_part::UnitPart;
 use crate::identity::IdHasher;
 use crate::time::EventTime;
 
@@ -16,15 +17,26 @@ pub struct Rate {
     base: Decimal,
     /// By `above`, ascending.
     tiers: Vec<Tier>,
+    reach: Reach,
 }
 
-/// A rate that replaces the base rate, for the whole call, when its prompt is longer than `above` tokens.
+/// Another price than the base price, from a size on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tier {
-    /// The length of prompt, in tokens, that must be exceeded.
+    /// The size that must be exceeded, in units.
     pub above: u64,
     /// What one unit costs then.
     pub unit_price: Decimal,
+}
+
+/// What the tiers of a rate hold for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The whole call, when its prompt is longer than the tier's bound.
+    WholeCall,
+    /// The units beyond the bound, and no others: the rest keeps the price below. Units of the prompt are counted from
+    /// its beginning, all others by themselves.
+    UnitsBeyond,
 }
 
 /// Rates by class, and the keys of the price data that no class here stands for.
@@ -101,21 +113,55 @@ pub struct RateCard {
 impl Rate {
     /// One price whatever the size of the call.
     pub fn flat(unit_price: Decimal) -> Self {
-        Self { base: unit_price, tiers: Vec::new() }
+        Self { base: unit_price, tiers: Vec::new(), reach: Reach::WholeCall }
     }
 
-    /// A base price and the tiers that replace it, in any order.
-    pub fn tiered(base: Decimal, mut tiers: Vec<Tier>) -> Self {
+    /// A base price and the tiers that replace it for the whole call, in any order.
+    pub fn tiered(base: Decimal, tiers: Vec<Tier>) -> Self {
+        Self::with_tiers(base, tiers, Reach::WholeCall)
+    }
+
+    /// A base price and tiers of this reach, in any order.
+    pub fn with_tiers(base: Decimal, mut tiers: Vec<Tier>, reach: Reach) -> Self {
         tiers.sort_by_key(|tier| tier.above);
-        Self { base, tiers }
+        // Without tiers there is nothing to reach: equal rates are written alike.
+        let reach = if tiers.is_empty() { Reach::WholeCall } else { reach };
+        Self { base, tiers, reach }
     }
 
-    /// The price of one unit in a call with a prompt of so many tokens, and the tier where it is not the base price.
+    /// What its tiers hold for.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// The price of one unit in a call with a prompt of so many tokens, and the tier where that is chosen for the whole
+    /// call. Units beyond a bound have prices of their own: [`Rate::parts`].
     pub fn unit_price(&self, prompt_tokens: u64) -> (Decimal, Option<u64>) {
-        match self.tiers.iter().rev().find(|tier| prompt_tokens > tier.above) {
+        let chosen = self.tiers.iter().rev().find(|tier| prompt_tokens > tier.above);
+        match chosen.filter(|_| self.reach == Reach::WholeCall) {
             Some(tier) => (tier.unit_price, Some(tier.above)),
             None => (self.base, None),
         }
+    }
+
+    /// The price of one unit beyond a bound; `None` where no tier begins there.
+    pub fn price_beyond(&self, bound: u64) -> Option<Decimal> {
+        let begins = |tier: &&Tier| tier.above == bound && self.reach == Reach::UnitsBeyond;
+        self.tiers.iter().find(begins).map(|tier| tier.unit_price)
+    }
+
+    /// So many units, of which `before` others come first, by the bound that they lie beyond. No part is empty.
+    pub fn parts(&self, before: u64, quantity: u64) -> Vec<(Option<u64>, u64)> {
+        if self.reach == Reach::WholeCall {
+            return vec![(None, quantity)];
+        }
+        let end = before.saturating_add(quantity);
+        let starts = std::iter::once((None, 0)).chain(self.tiers.iter().map(|t| (Some(t.above), t.above)));
+        let ends = self.tiers.iter().map(|tier| tier.above).chain([u64::MAX]);
+        let part = |((bound, start), stop): ((Option<u64>, u64), u64)| {
+            (bound, stop.min(end).saturating_sub(start.max(before)))
+        };
+        starts.zip(ends).map(part).filter(|(_, quantity)| *quantity > 0).collect()
     }
 
     /// The price of one unit in a small call.
@@ -134,11 +180,12 @@ impl Rate {
         let price = |digits: &str| Decimal::from_str_exact(digits).map_err(|_| refuse());
         let mut parts = text.split("; ");
         let base = price(parts.next().unwrap_or_default())?;
+        let reach = if text.contains(BEYOND) { Reach::UnitsBeyond } else { Reach::WholeCall };
         let tier = |part: &str| {
-            let (digits, above) = part.split_once(" above ").ok_or_else(refuse)?;
+            let (digits, above) = part.split_once(reach.word()).ok_or_else(refuse)?;
             Ok(Tier { above: above.parse().map_err(|_| refuse())?, unit_price: price(digits)? })
         };
-        Ok(Self::tiered(base, parts.map(tier).collect::<Result<_, _>>()?))
+        Ok(Self::with_tiers(base, parts.map(tier).collect::<Result<_, _>>()?, reach))
     }
 
     fn is_negative(&self) -> bool {
@@ -146,13 +193,25 @@ impl Rate {
     }
 }
 
-/// `0.000003`, and with tiers `0.000003; 0.000006 above 200000`.
+const BEYOND: &str = " beyond ";
+
+impl Reach {
+    /// What stands between a price and its bound.
+    fn word(self) -> &'static str {
+        match self {
+            Self::WholeCall => " above ",
+            Self::UnitsBeyond => BEYOND,
+        }
+    }
+}
+
+/// `0.000003`, and with tiers `0.000003; 0.000006 above 200000`; `beyond` where they hold for the units beyond alone.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.base.normalize())?;
-        self.tiers
-            .iter()
-            .try_for_each(|tier| write!(f, "; {} above {}", tier.unit_price.normalize(), tier.above))
+        self.tiers.iter().try_for_each(|tier| {
+            write!(f, "; {}{}{}", tier.unit_price.normalize(), self.reach.word(), tier.above)
+        })
     }
 }
 
@@ -255,6 +314,16 @@ impl RateCard {
             && self.valid_to.is_none_or(|to| at < to)
             && (self.daily.is_empty()
                 || self.daily.iter().any(|(from, to)| (*from..*to).contains(&nanos_of_day(at))))
+    }
+
+    /// What one unit of a line costs, in a call whose size chose this tier; `None` where there is no such rate.
+    pub fn unit_price(&self, unit: UnitPart, tier: Option<u64>) -> Option<Decimal> {
+        let rate = self.rates.covering(unit.class)?;
+        match unit.beyond {
+            Some(bound) => rate.price_beyond(bound),
+            // A tier holds above its bound: the price of a prompt one token longer.
+            None => Some(rate.unit_price(tier.map_or(0, |above| above.saturating_add(1))).0),
+        }
     }
 
     /// Whether the call's size can choose between tiers.

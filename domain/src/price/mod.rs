@@ -19,15 +19,17 @@ mod index;
 mod provider;
 mod schedule;
 mod unit;
+mod unit_part;
 
 pub use book::{BookError, Layer, PriceBook, ProviderPrices};
-pub use card::{DailyHours, ParseRateError, Rate, RateCard, Rates, RatesError, Tier};
+pub use card::{DailyHours, ParseRateError, Rate, RateCard, Rates, RatesError, Reach, Tier};
 pub use clause::{Clause, Pattern, PatternError, TextOp};
 pub use found::{Context, Found, MatchRule, ModelRule, ProviderRule};
 pub use id::{ParsePriceIdError, PriceBookVersion, PriceId};
 pub use index::PriceIndex;
 pub use schedule::{Constraint, Dated, ModelPrices, ScheduleError, Variant};
 pub use unit::UnitClass;
+pub use unit_part::UnitPart;
 
 use crate::time::EventTime;
 

@@ -21,6 +21,8 @@ pub enum Constraint {
     /// Each UTC day from the first up to the second, in nanoseconds since midnight; over midnight where the second is
     /// smaller.
     Daily(u64, u64),
+    /// The hours of `Daily` on the days of `Until`, without an end where there is none.
+    DailyUntil((Option<EventTime>, Option<EventTime>), (u64, u64)),
 }
 
 /// Standard rates and when they apply.
@@ -266,6 +268,11 @@ impl Constraint {
             }
             Self::Daily(start, end) if end < start => of_day >= start || of_day < end,
             Self::Daily(start, end) => (start..end).contains(&of_day),
+            Self::DailyUntil((start, stop), (from, to)) => {
+                let begun = start.is_none_or(|start| Self::From(start).applies(since, of_day));
+                let stopped = stop.is_some_and(|stop| Self::From(stop).applies(since, of_day));
+                begun && !stopped && Self::Daily(from, to).applies(since, of_day)
+            }
         }
     }
 
@@ -275,13 +282,14 @@ impl Constraint {
             Self::From(start) => vec![start],
             Self::Until(start, end) => start.into_iter().chain([end]).collect(),
             Self::Daily(..) => Vec::new(),
+            Self::DailyUntil((start, stop), _) => start.into_iter().chain(stop).collect(),
         }
     }
 
     fn turns(self) -> Vec<u64> {
         match self {
             Self::From(_) | Self::Until(..) => Vec::new(),
-            Self::Daily(start, end) => vec![start, end],
+            Self::Daily(start, end) | Self::DailyUntil(_, (start, end)) => vec![start, end],
         }
     }
 }

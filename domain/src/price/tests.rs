@@ -302,7 +302,10 @@ fn a_rate_is_written_as_it_is_read() {
     let rate = Rate::tiered("0.0000030".parse().unwrap(), vec![tier(500, "0.9"), tier(200, "0.6")]);
     assert_eq!(rate.to_string(), "0.000003; 0.6 above 200; 0.9 above 500");
     assert_eq!(Rate::parse(&rate.to_string()).unwrap().to_string(), rate.to_string());
-    for bad in ["", "x", "1;", "1; 2", "1; 2 above x", "1 above 2", "1e3"] {
+    let beyond = Rate::with_tiers("1".parse().unwrap(), vec![tier(200, "0.6")], Reach::UnitsBeyond);
+    assert_eq!(beyond.to_string(), "1; 0.6 beyond 200");
+    assert_eq!(Rate::parse("1; 0.6 beyond 200"), Ok(beyond));
+    for bad in ["", "x", "1;", "1; 2", "1; 2 above x", "1 above 2", "1e3", "1; 2 above 3; 4 beyond 5"] {
         assert!(Rate::parse(bad).is_err(), "{bad}");
     }
 }
@@ -322,11 +325,15 @@ fn the_narrowest_rate_covers() {
 }
 
 prop_compose! {
-    fn any_constraint()(kind in 0..3, a in 0..6_u64, b in 0..6_u64) -> Option<Constraint> {
+    fn any_constraint()(kind in 0..4, a in 0..6_u64, b in 0..6_u64) -> Option<Constraint> {
         match kind {
             0 => None,
             1 => Some(Constraint::From(EventTime::from_nanos((a * 24 * HOUR) as i64))),
-            _ => Some(Constraint::Daily(a * 4 * HOUR, b * 4 * HOUR)),
+            2 => Some(Constraint::Daily(a * 4 * HOUR, b * 4 * HOUR)),
+            _ => {
+                let day = |at: u64| Some(EventTime::from_nanos((at * 24 * HOUR) as i64)).filter(|_| at > 0);
+                Some(Constraint::DailyUntil((day(a), day(b)), (b * 4 * HOUR, a * 4 * HOUR)))
+            }
         }
     }
 }
@@ -352,13 +359,17 @@ proptest! {
         standard.insert(at.min(standard.len()), dated(None, "input 50, output 50"));
         let now = EventTime::from_nanos(now);
         let is = |key: &str, value: &str| known.iter().any(|(k, v)| ["a", "b"][*k] == key && v.to_string() == value);
+        let of_day = |start: u64, end: u64| {
+            let of_day = now.nanos() as u64 % (24 * HOUR);
+            if end < start { of_day >= start || of_day < end } else { start <= of_day && of_day < end }
+        };
         let applies = |constraint: Option<Constraint>| match constraint {
             None => true,
             Some(Constraint::From(start)) => start <= now,
             Some(Constraint::Until(start, end)) => start.is_none_or(|start| start <= now) && now < end,
-            Some(Constraint::Daily(start, end)) => {
-                let of_day = now.nanos() as u64 % (24 * HOUR);
-                if end < start { of_day >= start || of_day < end } else { start <= of_day && of_day < end }
+            Some(Constraint::Daily(start, end)) => of_day(start, end),
+            Some(Constraint::DailyUntil((from, to), (start, end))) => {
+                from.is_none_or(|from| from <= now) && to.is_none_or(|to| now < to) && of_day(start, end)
             }
         };
         let mut expected = standard.iter().rfind(|dated| applies(dated.constraint)).unwrap().rates.clone();

@@ -80,6 +80,14 @@ pub enum UnitClass {
     CodeExecutions,
     /// Searches that a reranker was asked for.
     RerankSearches,
+    /// Images that were generated, where they are not counted in tokens.
+    Images,
+    /// Seconds of video that were generated.
+    VideoSeconds,
+    /// Characters that were generated.
+    OutputCharacters,
+    /// Runs of other tools by the provider.
+    OtherToolCalls,
 }
 
 /// One row of the table of classes.
@@ -120,14 +128,16 @@ const STORAGE: u32 = 1 << 21;
 const SOCIAL: u32 = 1 << 22;
 const CODE: u32 = 1 << 23;
 const ANNOTATED: u32 = 1 << 24;
+const PICTURES: u32 = 1 << 25;
+const OTHER: u32 = 1 << 26;
 
 /// Traits of which a class has at most one.
 const GROUPS: [u32; 5] = [
-    TOKENS | DURATIONS | CHARACTERS | MESSAGES | PIXELS | PAGES | REQUESTS | TOOLS | RERANK,
+    TOKENS | DURATIONS | CHARACTERS | MESSAGES | PIXELS | PAGES | REQUESTS | TOOLS | RERANK | PICTURES,
     IN | OUT,
     TEXT | AUDIO | IMAGE | VIDEO,
     CACHE_READ | CACHE_WRITE | REASONING | CITATION,
-    WEB | STORAGE | SOCIAL | CODE,
+    WEB | STORAGE | SOCIAL | CODE | OTHER,
 ];
 
 const MILLION: u32 = 1_000_000;
@@ -183,6 +193,10 @@ units! {
     SocialSearches "social_searches" [] "social_searches_kcount" per THOUSAND: TOOLS SOCIAL;
     CodeExecutions "code_executions" [] "code_executions_kcount" per THOUSAND: TOOLS CODE;
     RerankSearches "rerank_searches" [] "rerank_searches_kcount" per THOUSAND: RERANK;
+    Images "images" ["output_images"] "images_kcount" per THOUSAND: PICTURES;
+    VideoSeconds "video_seconds" ["output_video_seconds"] "video_hours" per HOUR: DURATIONS VIDEO;
+    OutputCharacters "output_characters" [] "output_mchars" per MILLION: CHARACTERS OUT;
+    OtherToolCalls "other_tool_calls" ["tool_calls"] "other_tool_calls_kcount" per THOUSAND: TOOLS OTHER;
 }
 
 impl UnitClass {
@@ -238,6 +252,16 @@ impl UnitClass {
     /// Whether it is a part of what was generated, counted in tokens.
     pub fn is_generated_token(self) -> bool {
         self.unit().traits & (TOKENS | OUT) == TOKENS | OUT
+    }
+
+    /// Where its tokens stand in a prompt, the first place first: caches hold beginnings. `None` for what is no part of one.
+    pub fn place_in_prompt(self) -> Option<u8> {
+        let place = match self.unit().traits & (CACHE_READ | CACHE_WRITE) {
+            CACHE_READ => 0,
+            CACHE_WRITE => 1,
+            _ => 2,
+        };
+        self.is_prompt_token().then_some(place)
     }
 
     /// Whether something can be of both kinds at once without one kind being the wider.

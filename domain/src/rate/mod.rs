@@ -8,7 +8,9 @@
 //! - each unit is priced by the rate of its narrowest class, where there is none by the nearest wider class's: cached
 //!   tokens without a price of their own are prompt tokens;
 //! - reasoning is part of the output and a line of its own only where the card prices it apart;
-//! - a tier is chosen by the length of the whole prompt and holds for all units of the call;
+//! - a tier for the whole call is chosen by the length of the whole prompt and holds for all units of the call;
+//! - a tier for the units beyond it makes two lines of a class: the prompt is counted from its beginning, where what the
+//!   cache held stands first, then what was written to it, then the rest; every other class is counted by itself;
 //! - a class that was used and that no rate covers makes the call unpriced: a missing price is not zero;
 //! - each line is rounded once, to twelve decimals (see [`Cost::of`]); the call costs the sum of its lines.
 //!
@@ -20,13 +22,14 @@ mod split;
 use rust_decimal::Decimal;
 
 use crate::money::Cost;
-use crate::price::{RateCard, UnitClass, Unpriced};
+use crate::price::{RateCard, UnitClass, UnitPart, Unpriced};
 use crate::usage::Usage;
 
 /// What a call costs, and how that came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rated {
-    /// One line for each exact class that was used, wider classes first; no line has quantity zero.
+    /// One line for each exact class that was used, or part of it beyond a bound, wider classes first; no line has
+    /// quantity zero.
     pub lines: Vec<RatedUnit>,
     /// The sum of the lines.
     pub cost: Cost,
@@ -39,8 +42,8 @@ pub struct Rated {
 /// One line of a rated call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RatedUnit {
-    /// The exact class.
-    pub unit: UnitClass,
+    /// The exact class, or its part.
+    pub unit: UnitPart,
     /// How many.
     pub quantity: u64,
     /// What one costs.
@@ -89,15 +92,32 @@ pub fn rate(usage: &Usage, card: &RateCard) -> Result<Rated, Unpriced> {
         tier: None,
         assumed_overlap: exact.assumed_overlap,
     };
-    for (unit, quantity) in exact.units {
-        let rate = card.rates.covering(unit).ok_or_else(|| no_rate(unit.name()))?;
-        let (unit_price, tier) = rate.unit_price(prompt_tokens);
-        let cost = Cost::of(quantity, unit_price).ok_or(Unpriced::OutOfRange { unit, quantity })?;
-        rated.cost = rated.cost.checked_add(cost).ok_or(Unpriced::OutOfRange { unit, quantity })?;
+    for (unit, quantity) in &exact.units {
+        let (unit, rate) = (*unit, card.rates.covering(*unit).ok_or_else(|| no_rate(unit.name()))?);
+        let (price, tier) = rate.unit_price(prompt_tokens);
         rated.tier = rated.tier.max(tier);
-        rated.lines.push(RatedUnit { unit, quantity, unit_price, cost });
+        for (beyond, quantity) in rate.parts(before(unit, &exact.units), *quantity) {
+            let unit_price = beyond.and_then(|bound| rate.price_beyond(bound)).unwrap_or(price);
+            let cost = Cost::of(quantity, unit_price).ok_or(Unpriced::OutOfRange { unit, quantity })?;
+            rated.cost = rated.cost.checked_add(cost).ok_or(Unpriced::OutOfRange { unit, quantity })?;
+            rated.lines.push(RatedUnit {
+                unit: UnitPart { class: unit, beyond },
+                quantity,
+                unit_price,
+                cost,
+            });
+        }
     }
     Ok(rated)
+}
+
+/// How much of the prompt stands before the units of a class; nothing for what is not of the prompt.
+fn before(unit: UnitClass, units: &[(UnitClass, u64)]) -> u64 {
+    let Some(place) = unit.place_in_prompt() else { return 0 };
+    let stands_before = |(other, _): &&(UnitClass, u64)| {
+        other.place_in_prompt().is_some_and(|others| (others, *other) < (place, unit))
+    };
+    units.iter().filter(stands_before).map(|(_, quantity)| *quantity).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

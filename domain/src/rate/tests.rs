@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::price::{Rate, Rates, Tier};
+use crate::price::{Rate, Rates, Reach, Tier};
 use crate::usage::TokenClass;
 
 /// A card from text: `input 3.00 (6.00 above 200000), output 15.00`, in dollars per million units.
@@ -16,11 +16,12 @@ fn card(text: &str) -> RateCard {
     for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
         let (class, price) = item.split_once(' ').unwrap();
         let (base, tier) = price.split_once('(').unwrap_or((price, ""));
-        let tiers = tier
-            .trim_end_matches(')')
-            .split_once(" above ")
+        let reach = if tier.contains("beyond") { Reach::UnitsBeyond } else { Reach::WholeCall };
+        let tier = tier.replace("beyond", "above");
+        let tiers = tier.trim_end_matches(')').split("; ").filter_map(|tier| tier.split_once(" above "));
+        let tiers = tiers
             .map(|(price, above)| Tier { above: above.parse().unwrap(), unit_price: per_million(price) });
-        let rate = Rate::tiered(per_million(base), tiers.into_iter().collect());
+        let rate = Rate::with_tiers(per_million(base), tiers.collect(), reach);
         rates.insert(UnitClass::named(class).unwrap(), rate);
     }
     let rates = Rates::new(rates, Vec::new());
@@ -108,6 +109,55 @@ fn a_class_without_a_price_has_its_wholes_and_a_whole_without_a_price_has_none()
         ",
     );
     check("", "an empty list prices nothing | input 1 | - | reject: no_rate");
+}
+
+#[test]
+fn a_tier_for_the_units_beyond_it_prices_those_and_no_others() {
+    let prices = "input 3.00 (6.00 beyond 200000; 9.00 beyond 300000), cache_read 0.30, output 15.00 (30.00 beyond 1000), requests 1000000 (2000000 beyond 1)";
+    let without_fee = prices.rsplit_once(", ").unwrap().0;
+    check(
+        without_fee,
+        "
+        at the limit              | input 200_000, output 1_000                    | input 200000, output 1000 | 0.615000000000
+        one beyond                | input 200_001, output 1_000                    | input 200000, input>200000 1, output 1000 | 0.615006000000
+        beyond both               | input 300_010, output 5                        | input 200000, input>200000 100000, input>300000 10, output 5 | 1.200165000000
+        output by itself          | input 10, output 1_500                         | input 10, output 1000, output>1000 500 | 0.030030000000
+        what was cached is first  | input 250_000, cache_read 200_000              | input>200000 50000, cache_read 200000 | 0.360000000000
+        a little of it was        | input 250_000, cache_read 100_000              | input 100000, input>200000 50000, cache_read 100000 | 0.630000000000
+        cached beyond, at its own price | input 250_000, cache_read 250_000        | cache_read 250000 | 0.075000000000
+        nothing                   | input 0                                        |  | 0.000000000000
+        ",
+    );
+    check(prices, "a fee has tiers too | input 1 | input 1, requests 1 | 1.000003000000");
+    // A class without a price of its own stands in the prompt where it stands, and has the price of its place.
+    check(
+        "input 3.00 (6.00 beyond 200000), output 15.00",
+        "cached and beyond | input 300_000, cache_read 250_000 | input>200000 50000, cache_read 200000, cache_read>200000 50000 | 1.200000000000",
+    );
+}
+
+proptest! {
+    /// The parts of a class are the class, and a bound that is never reached changes nothing.
+    #[test]
+    fn parts_add_up_and_cost_what_each_unit_costs(prompt in 0..3_000_u64, read in 0..3_000_u64, bounds in proptest::collection::btree_set(0..2_000_u64, 1..4)) {
+        let tiers = |bounds: &mut dyn Iterator<Item = u64>| -> Vec<Tier> {
+            bounds.zip(2..).map(|(above, price)| Tier { above, unit_price: Decimal::from(price) }).collect()
+        };
+        let rate_of = |tiers| Rate::with_tiers(Decimal::ONE, tiers, Reach::UnitsBeyond);
+        let card = |rate: Rate| {
+            let rates = Rates::new(BTreeMap::from([(UnitClass::Input, rate)]), Vec::new());
+            RateCard::new("acme".into(), "large".into(), (None, None), Vec::new(), BTreeMap::new(), rates, Vec::new())
+        };
+        let used = Usage::default().with(TokenClass::Input, prompt).with(TokenClass::CacheRead, read.min(prompt));
+        let rated = rate(&used, &card(rate_of(tiers(&mut bounds.iter().copied())))).unwrap();
+        prop_assert_eq!(rated.lines.iter().map(|line| line.quantity).sum::<u64>(), prompt);
+        // Unit by unit: the price of a place is one and another for each bound before it.
+        let expected: u64 = (0..prompt).map(|place| 1 + bounds.iter().filter(|bound| place >= **bound).count() as u64).sum();
+        prop_assert_eq!(rated.cost, Cost::of(expected, Decimal::ONE).unwrap());
+        let far = rate(&used, &card(rate_of(tiers(&mut std::iter::once(10_000))))).unwrap();
+        prop_assert_eq!(far.cost, Cost::of(prompt, Decimal::ONE).unwrap());
+        prop_assert!(far.lines.iter().all(|line| line.unit.beyond.is_none()));
+    }
 }
 
 #[test]
@@ -227,7 +277,7 @@ proptest! {
     fn no_token_is_lost_or_billed_twice(usage in fitting()) {
         let rated = rate(&usage, &card(FULL)).unwrap();
         let sum = |input: bool| -> u64 {
-            rated.lines.iter().filter(|line| line.unit.is_prompt_token() == input).map(|line| line.quantity).sum()
+            rated.lines.iter().filter(|line| line.unit.class.is_prompt_token() == input).map(|line| line.quantity).sum()
         };
         prop_assert_eq!(sum(true), usage.count(TokenClass::Input));
         prop_assert_eq!(sum(false), usage.count(TokenClass::Output));

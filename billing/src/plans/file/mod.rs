@@ -2,6 +2,7 @@
 
 mod table;
 mod plan;
+mod quantity;
 mod who;
 mod parties;
 

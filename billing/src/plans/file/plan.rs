@@ -5,6 +5,7 @@ use domain::price::PriceBook;
 use rust_decimal::Decimal;
 use toml::de::DeValue;
 
+use super::quantity::quantity;
 use super::table::{Table, amount, name, percentage, tables, up_to_all};
 use crate::prices::Fault;
 use crate::prices::own_file::{lists, price, shown};
@@ -41,6 +42,13 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
             "tier" => tables(value, "plan.tier", table.lines, faults, |table, faults| {
                 tiers.extend(tier(&table, faults));
             }),
+            "quantity" => tables(value, "plan.quantity", table.lines, faults, |table, faults| {
+                let Some(rule) = quantity(&table, faults) else { return };
+                if monthly.quantities.iter().any(|known| known.name == rule.name) {
+                    table.fault("this quantity's name stands twice in its plan", faults);
+                }
+                monthly.quantities.push(rule);
+            }),
             "price" => tables(value, "plan.price", table.lines, faults, |table, faults| {
                 let read = price(table.table, table.line, "[[plan.price]]", &[], table.lines, faults);
                 if let Some(read) = &read
@@ -48,11 +56,14 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
                 {
                     table.fault("a plan's price has no tiers by the length of a prompt", faults);
                 }
+                if read.as_ref().is_some_and(|read| read.hours.is_some()) {
+                    table.fault("a plan's price holds all day; leave hours out", faults);
+                }
                 prices.extend(read);
             }),
             other => {
                 return Err(format!(
-                    "{other} is not known in a plan; expected name, markup_percent, discount_percent, included, commitment, overage_percent, minimum, round, tiers, [[plan.tier]], [[plan.price]]"
+                    "{other} is not known in a plan; expected name, markup_percent, discount_percent, included, commitment, overage_percent, minimum, round, tiers, [[plan.tier]], [[plan.quantity]], [[plan.price]]"
                 ));
             }
         }

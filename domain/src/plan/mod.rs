@@ -2,10 +2,12 @@
 //!
 //! Two moments. An entry's charge is order-free: each line of a call costs the plan's own price of the unit, else the
 //! provider's cost with the plan's markup, rounded once a line to twelve decimals, half to even, like the cost itself. What
-//! depends on the month's total (tiers, discount, included usage, commitment, minimum, credits) is worked out when the month
+//! depends on the month's total (units included or tiered by their number, tiers by money, discount, included usage, commitment, minimum, credits) is worked out when the month
 //! is closed, and posted as entries of its own, so that an invoice is a sum over the ledger.
 //!
 //! A plan is named by its content. Whom it is for and from when is [`Assignments`]'; plans change with a month.
+
+mod quantity;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +16,10 @@ use rust_decimal::Decimal;
 use crate::identity::IdHasher;
 use crate::ledger::Facts;
 use crate::money::Cost;
-use crate::price::{Context, PriceBook, RateCard, UnitClass};
+use crate::price::{Context, PriceBook, RateCard, UnitClass, UnitPart};
 use crate::time::BillingPeriod;
+
+pub use quantity::{CallUse, Counted, MonthUse, QuantityRule, QuantityTier, Terms, UnitUse};
 
 /// What a tenant is charged.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub struct Plan {
 /// What depends on a month's total.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Monthly {
+    /// What is made of how many units were used, before anything is made of their money.
+    pub quantities: Vec<QuantityRule>,
     /// Discounts by how much was used.
     pub tiers: Vec<DiscountTier>,
     /// Whether the highest tier reached holds for everything (volume) or each for its own part (graduated).
@@ -168,15 +174,15 @@ impl Plan {
         hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// What a call of these facts is charged, given what it costs: unit class, quantity, cost. `None` beyond all belief.
-    pub fn charge(&self, facts: &Facts, lines: &[(UnitClass, u64, Cost)]) -> Option<Charged> {
+    /// What a call of these facts is charged, given what it costs: unit, quantity, cost. `None` beyond all belief.
+    pub fn charge(&self, facts: &Facts, lines: &[(UnitPart, u64, Cost)]) -> Option<Charged> {
         let card = self.card(facts);
         let mut charged = Charged::default();
         for (unit, quantity, cost) in lines {
-            let charge = self.line(card, *unit, *quantity, *cost)?;
+            let charge = self.line(card, unit.class, *quantity, *cost)?;
             charged.charge = charged.charge.checked_add(charge)?;
             if !charge.is_zero() {
-                charged.units.insert(unit.name().to_string(), charge);
+                charged.units.insert(unit.to_string(), charge);
             }
         }
         Some(charged)
@@ -242,11 +248,11 @@ impl Monthly {
         *self == Self::default()
     }
 
-    /// What a month whose usage is charged `usage` comes to besides: tiers, discount, included usage, commitment, minimum,
-    /// in this order, each on what the ones before left. None is zero.
-    pub fn adjustments(&self, usage: Cost) -> Vec<Adjustment> {
-        let mut made = Vec::new();
-        let mut left = usage;
+    /// What a month whose usage is charged `usage` comes to besides: rules by quantity, tiers, discount, included usage,
+    /// commitment, minimum, in this order, each on what the ones before left. None is zero.
+    pub fn adjustments(&self, usage: Cost, used: &MonthUse) -> Vec<Adjustment> {
+        let mut made = quantity::adjustments(&self.quantities, used);
+        let mut left = usage + made.iter().map(|made| made.amount).sum();
         let mut add = |left: &mut Cost, kind, name: &str, amount: Cost| {
             if !amount.is_zero() {
                 *left += amount;
@@ -416,7 +422,11 @@ mod tests {
             (&all, "200", "discount -10, discount -19, adjustment -50"),
             (&all, "0", "minimum 100"),
         ] {
-            assert_eq!(shown(&plan.adjustments(cost(usage))), expected, "{usage} {plan:?}");
+            assert_eq!(
+                shown(&plan.adjustments(cost(usage), &MonthUse::default())),
+                expected,
+                "{usage} {plan:?}"
+            );
         }
     }
 
@@ -482,7 +492,7 @@ mod tests {
             let plan = Monthly {
                 discount_percent: Decimal::from(percent), included: of(included), minimum: of(minimum), ..tiers(percent % 2 == 0)
             };
-            let total: Cost = of(usage) + plan.adjustments(of(usage)).iter().map(|made| made.amount).sum();
+            let total: Cost = of(usage) + plan.adjustments(of(usage), &MonthUse::default()).iter().map(|made| made.amount).sum();
             prop_assert!(total >= of(minimum) && total >= Cost::ZERO);
             prop_assert!(total <= of(usage).max(of(minimum)));
         }
@@ -490,7 +500,7 @@ mod tests {
         #[test]
         fn graduated_never_gives_more_than_volume(usage in 0..10_i64.pow(16)) {
             let usage = Cost::from_picos(usage.into());
-            let of = |plan: Monthly| plan.adjustments(usage).iter().map(|made| made.amount).sum::<Cost>();
+            let of = |plan: Monthly| plan.adjustments(usage, &MonthUse::default()).iter().map(|made| made.amount).sum::<Cost>();
             prop_assert!(of(tiers(true)) <= of(tiers(false)));
         }
     }
