@@ -33,9 +33,9 @@ def python(name):
     return environment(f"{name}-{tag}", [pinned], make) / "bin" / "python"
 
 
-def node():
-    """The directory with the `node_modules` of `packages/node`."""
-    files = [PACKAGES / "node" / "package.json", PACKAGES / "node" / "package-lock.json"]
+def node(packages=PACKAGES / "node", name="node"):
+    """The directory with the `node_modules` of a directory with a pinned `package-lock.json`."""
+    files = [packages / "package.json", packages / "package-lock.json"]
 
     def make(directory):
         directory.mkdir()
@@ -44,7 +44,7 @@ def node():
         install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         run(install, "npm could not install package-lock.json; see that the registry is reachable", cwd=directory)
 
-    return environment("node", files, make)
+    return environment(name, files, make)
 
 
 def environment(name, files, make):

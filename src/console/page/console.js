@@ -51,6 +51,8 @@ function moneyCell(text, currency) {
 
 const count = (number) => Number(number).toLocaleString("en-US").replaceAll(",", "\u202f");
 const named = (text) => (text === "" ? "(none)" : text);
+/** A name among other text: however it runs, what stands beside it runs as it should. */
+const said = (text) => make("bdi", {}, named(text));
 
 async function ask(path, parameters) {
   const url = new URL(path, location.origin);
@@ -146,7 +148,13 @@ async function showSpend() {
   }
   const today = at(now).slice(0, 10);
   if (points.at(-1)[0] !== today) points.push([today, costs.get(today) ?? 0n]);
-  byId("spend-chart").replaceChildren(bars(points, currency));
+  // Said by the picture's own description; this is for the eye.
+  const ends = make("div", { class: "ends", "aria-hidden": "true" });
+  ends.append(make("span", {}, points[0][0]), make("span", {}, points.at(-1)[0]));
+  byId("spend-chart").replaceChildren(bars(points, currency), ends);
+  const [highest, most] = points.reduce((most, point) => (point[1] > most[1] ? point : most));
+  const mostSaid = most > 0n ? `; highest ${money(most, currency)} on ${highest}` : "";
+  byId("spend-chart-title").textContent = `Cost by day (UTC)${mostSaid}`;
 
   const movers = new Map();
   const add = (row, side) => {
@@ -176,14 +184,14 @@ async function showSpend() {
 function spanItem(span, children, entries) {
   const outcome = span.outcome === "link" ? "no AI usage" : span.outcome;
   const cost = entries.get(`${span.trace_id}/${span.span_id}`);
-  const parts = [make("strong", {}, span.name || "a span"), " ", make("span", { class: "tag" }, outcome)];
+  const parts = [make("strong", {}, make("bdi", {}, span.name || "a span")), " ", make("span", { class: "tag" }, outcome)];
   if (span.rule) parts.push(" ", make("span", { class: "quiet" }, span.rule));
   if (cost) parts.push(" ", make("strong", {}, cost));
   if (span.input_tokens !== null || span.output_tokens !== null) {
     const tokens = [span.input_tokens, span.output_tokens].map((number) => (number === null ? "?" : count(number)));
     parts.push(make("div", { class: "quiet" }, `${tokens[0]} tokens in, ${tokens[1]} out`));
   }
-  if (span.scope) parts.push(make("div", { class: "quiet" }, `${span.scope} ${span.scope_version}`));
+  if (span.scope) parts.push(make("div", { class: "quiet" }, make("bdi", {}, `${span.scope} ${span.scope_version}`)));
   if (span.reason) parts.push(make("div", {}, span.reason));
   if (span.winner_span_id) parts.push(make("div", {}, "by ", make("code", {}, span.winner_span_id)));
   parts.push(make("div", {}, make("code", { class: "quiet" }, span.span_id)));
@@ -222,13 +230,13 @@ function entryTable(entry) {
     ),
   );
   const about = [
-    `${entry.entry_type}, ${entry.state}: ${named(entry.tenant)} · ${named(entry.feature)} · ${entry.provider} ${entry.model}`,
+    [`${entry.entry_type}, ${entry.state}: `, said(entry.tenant), " · ", said(entry.feature), " · ", said(`${entry.provider} ${entry.model}`)],
     `at ${entry.occurred_at}, billed in ${entry.period}, cost ${entry.cost} ${entry.currency}, charge ${entry.charge} ${entry.currency}`,
   ];
   return make(
     "div",
     {},
-    make("p", {}, about[0], make("br"), about[1], make("br"), make("code", { class: "quiet" }, `entry ${entry.entry_id}`)),
+    make("p", {}, ...about[0], make("br"), about[1], make("br"), make("code", { class: "quiet" }, `entry ${entry.entry_id}`)),
     ...(entry.price ? [make("p", { class: "note" }, `price ${entry.price_id}: ${entry.price}`)] : []),
     make(
       "div",
@@ -274,7 +282,7 @@ function invoiceLines(invoice) {
     ),
   );
   const columns = [["kind"], ["feature"], ["model"], ["unit"], ["quantity", true], ["unit price", true], ["amount", true]];
-  const title = make("h3", { tabindex: "-1" }, `${named(invoice.tenant)}, ${invoice.period}`);
+  const title = make("h3", { tabindex: "-1" }, said(invoice.tenant), `, ${invoice.period}`);
   const scroll = { class: "scroll", role: "region", "aria-label": "Lines of the invoice", tabindex: "0" };
   byId("invoice").replaceChildren(title, make("div", scroll, table(`Amounts in ${invoice.currency}`, columns, rows)));
   title.focus();
@@ -297,14 +305,14 @@ async function showInvoices() {
       "tr",
       {},
       make("th", { scope: "row" }, named(invoice.tenant)),
-      make("td", { class: "whole" }, invoice.number ?? "not issued"),
-      make("td", { class: "number" }, count(invoice.calls)),
       moneyCell(invoice.amount, invoice.currency),
       make("td", {}, invoice.currency),
+      make("td", { class: "number" }, count(invoice.calls)),
+      make("td", { class: "whole" }, invoice.number ?? "not issued"),
       make("td", { class: "whole" }, show, " ", file),
     );
   });
-  const columns = [["tenant"], ["number"], ["calls", true], ["amount", true], ["currency"], ["open"]];
+  const columns = [["tenant"], ["amount", true], ["currency"], ["calls", true], ["number"], ["open"]];
   byId("invoices-list").replaceChildren(table(`Invoices of ${month.value}`, columns, rows));
   const more = matching.length > rows.length ? `; the first ${rows.length} are shown, search for others` : "";
   byId("invoices-note").textContent = `${count(matching.length)} of ${count(invoices.length)}${more}`;
@@ -387,6 +395,11 @@ function begin() {
   for (const id of ["spend-window", "movers-by", "invoices-month", "invoices-filter"]) {
     byId(id).addEventListener("change", () => show(true));
   }
+  // Followed as a link it would be taken for a view.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    byId("main").focus();
+  });
   window.addEventListener("hashchange", () => show(true));
   setInterval(() => {
     const live = current() === "spend" || current() === "health";
