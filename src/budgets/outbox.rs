@@ -54,6 +54,8 @@ pub struct Outbox {
     alerts: BTreeMap<String, Alert>,
     /// Of those that wait: attempts so far, and when the next is due; `None` while one is under way.
     waiting: BTreeMap<String, (u32, Option<Instant>)>,
+    /// Whether the file says something else.
+    changed: bool,
 }
 
 impl Outbox {
@@ -82,7 +84,7 @@ impl Outbox {
         let now = Instant::now();
         let unsent = alerts.values().filter(|alert| alert.delivered_at.is_none());
         let waiting = unsent.map(|alert| (alert.id.clone(), (0, Some(now)))).collect();
-        Ok(Self { path, alerts, waiting })
+        Ok(Self { path, alerts, waiting, changed: false })
     }
 
     /// Where it is kept.
@@ -111,6 +113,7 @@ impl Outbox {
             self.waiting.insert(alert.id.clone(), (0, Some(Instant::now())));
         }
         self.alerts.insert(alert.id.clone(), alert);
+        self.changed = true;
     }
 
     /// When the next attempt is due.
@@ -126,11 +129,14 @@ impl Outbox {
         self.alerts.get(id).cloned()
     }
 
-    /// An attempt succeeded. Save after it.
+    /// An attempt succeeded. Until it is saved a crash sends the alert again.
     pub fn delivered(&mut self, id: &str, now: DateTime<Utc>) {
         self.waiting.remove(id);
         if let Some(alert) = self.alerts.get_mut(id) {
             alert.delivered_at = Some(now);
+            // Its id is all that is asked of it any more.
+            alert.body = serde_json::Value::Null;
+            self.changed = true;
         }
     }
 
@@ -149,14 +155,18 @@ impl Outbox {
         let (gone, kept) = std::mem::take(&mut self.alerts).into_iter().partition(|(_, alert)| old(alert));
         self.alerts = kept;
         let gone: BTreeMap<String, Alert> = gone;
+        self.changed |= !gone.is_empty();
         gone.into_values().filter(|alert| self.waiting.remove(&alert.id).is_some()).collect()
     }
 
-    /// Writes the file: durable when it returns. Blocks, for as long as a disk takes to sync.
+    /// Writes the file where it says something else: durable when it returns. Blocks, for as long as a disk takes to sync.
     ///
     /// # Errors
     /// What the system said; the old file stands.
-    pub fn save(&self) -> io::Result<()> {
+    pub fn save(&mut self) -> io::Result<()> {
+        if !self.changed {
+            return Ok(());
+        }
         let draft = self.path.with_extension("json.new");
         match fs::remove_file(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -167,10 +177,11 @@ impl Outbox {
         file.write_all(&serde_json::to_vec(&layout)?)?;
         file.sync_all()?;
         fs::rename(&draft, &self.path)?;
-        match self.path.parent() {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
+        if let Some(dir) = self.path.parent() {
+            File::open(dir)?.sync_all()?;
         }
+        self.changed = false;
+        Ok(())
     }
 }
 

@@ -119,7 +119,7 @@ impl Watch {
             let due = self.outbox.next_due().filter(|_| attempts.len() < ATTEMPTS_AT_ONCE);
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 Some(ended) = attempts.join_next(), if !attempts.is_empty() => {
                     if let Ok((id, result)) = ended {
                         self.attempted(&id, result).await;
@@ -130,12 +130,13 @@ impl Watch {
                     let begun = Instant::now();
                     tokio::select! {
                         () = self.look() => {}
-                        () = stop.cancelled() => return,
+                        () = stop.cancelled() => break,
                     }
                     look_at = Instant::now() + PAUSE.max(begun.elapsed() * PAUSE_TIMES);
                 }
             }
         }
+        self.save();
     }
 
     /// The next attempt that is due, under way.
@@ -152,7 +153,6 @@ impl Watch {
         match result {
             Ok(()) => {
                 self.outbox.delivered(id, Utc::now());
-                self.save();
                 self.known.send_modify(|known| known.stats.delivered += 1);
             }
             Err(error) => {
@@ -221,9 +221,9 @@ impl Watch {
         for alert in &expired {
             tracing::error!(alert = alert.id, body = %alert.body, "nobody took an alert of a budget; it is given up");
         }
-        if !raised.is_empty() || !expired.is_empty() {
-            self.save();
-        }
+        // What was raised is on disk before it is sent, which this task does after this. What was delivered since the last
+        // look is written down with it: a file a look, not a file an alert.
+        self.save();
         self.known.send_modify(|known| {
             raised
                 .into_iter()
@@ -234,7 +234,7 @@ impl Watch {
     }
 
     /// An alert that cannot be kept is sent all the same: at worst it is sent again after a restart.
-    fn save(&self) {
+    fn save(&mut self) {
         let saved: io::Result<()> = tokio::task::block_in_place(|| self.outbox.save());
         if let Err(error) = saved {
             tracing::error!(%error, path = %self.outbox.path().display(), "alerts of budgets cannot be kept");
