@@ -30,6 +30,32 @@ pub async fn shown<T>(work: impl Future<Output = T>, look: impl AsyncFn() -> Opt
     done
 }
 
+/// A bar over so many things of a kind; nothing where nobody looks.
+#[derive(Debug)]
+pub struct Counted(ProgressBar);
+
+impl Counted {
+    /// A bar at its beginning.
+    pub fn over(total: usize, what: &str) -> Self {
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        let total = u64::try_from(total).unwrap_or(u64::MAX);
+        show(&bar, &Step { what: what.to_string(), done: 0, total });
+        Self(bar)
+    }
+
+    /// One of them is done.
+    pub fn advance(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 fn show(bar: &ProgressBar, step: &Step) {
     let template = if step.total == 0 {
         "{elapsed_precise} {msg}"

@@ -15,6 +15,7 @@ use super::{Context, Outcome};
 use crate::billing_arm::now_nanos;
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Cell, Rows};
+use crate::progress;
 
 /// Monthly invoices.
 #[derive(Debug, Subcommand)]
@@ -199,13 +200,17 @@ async fn issue_month(month: &Month, context: &Context) -> anyhow::Result<Outcome
 async fn export_month(export: &Export, context: &Context) -> anyhow::Result<Outcome> {
     let month = export.month.month;
     let files = with_database(&context.loaded, "invoice", Missing::Refuse, async |database| {
-        let invoices = invoices(&export.month, database).await?;
+        let look = async || Some(database.progress().step());
+        let invoices = progress::shown(invoices(&export.month, database), look).await?;
         let version = invoices.first().and_then(|invoice| invoice.issued.as_ref()).map(|issue| &issue.terms);
         let terms = PlanShelf::at(database, version.map(String::as_str)).await?.in_force;
         Ok(invoice::files(export.file_format.format(), month, &invoices, &terms))
     })
     .await?;
-    for path in invoice::write(&export.out, &files)? {
+    let bar = progress::Counted::over(files.len(), "files written");
+    let paths = invoice::write(&export.out, &files, || bar.advance())?;
+    drop(bar);
+    for path in paths {
         output::print(&format!("{}\n", path.display()))?;
     }
     Ok(Outcome::Done)

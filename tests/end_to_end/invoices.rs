@@ -107,10 +107,15 @@ fn an_invoiced_month_is_corrected_by_a_credit_note_of_the_next() {
         totals["rows"].as_array().unwrap().iter().find(|row| row["environment"] == "staging").unwrap();
     assert_eq!((&staging["cost"], &staging["charge"]), (&json!("3.500010000000"), &json!("0.000000000000")));
 
+    let foreseen = document(&exported(&server, dir.path(), "2026-09", "json"), "invoice-2026-09-acme.json");
     server.succeed("invoice issue --month 2026-09");
     server.succeed("verify");
     let files = exported(&server, dir.path(), "2026-09", "json");
     let acme = document(&files, "invoice-2026-09-acme.json");
+    assert_eq!(foreseen["number"], Value::Null);
+    for same in ["lines", "subtotals", "amount", "calls"] {
+        assert_eq!(foreseen[same], acme[same], "a draft shows what is issued");
+    }
     // A million at 2.50 and 100,001 at 10 a million, a fifth more, each line rounded: 3.00 and 1.200012. The small model:
     // 0.15 and 0.60 a million: 0.18 and 0.07200072. In staging: nothing. 19 % of 4.45 is 0.8455.
     let mut amounts: Vec<&str> = lines(&acme).into_iter().map(|[_, _, amount]| amount).collect();

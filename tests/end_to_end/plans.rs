@@ -96,6 +96,10 @@ fn tenants_are_charged_by_their_plans_and_every_figure_is_one_sum() {
     import(&server, dir.path(), PLANS);
 
     let preview = json(&server, "plans preview --month 2026-10");
+    let out = dir.path().join("foreseen");
+    server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+    let foreseen = std::fs::read_to_string(out.join("summary-2026-10.csv")).unwrap();
+    assert!(foreseen.contains("quiet,,0,10.000000000000,USD"), "a commitment without usage: {foreseen}");
     let closed = json(&server, "period close --month 2026-10");
     let adjusted = [
         ["acme", "0.003000000000", "0.750000000000"],

@@ -73,7 +73,7 @@ pub enum DraftError {
 }
 
 impl Draft {
-    /// The drafts of a month, by tenant. Lines that correct earlier invoices name those that were issued until `as_of`
+    /// The drafts of a month, by tenant, from what was posted. Lines that correct earlier invoices name those that were issued until `as_of`
     /// (microseconds since the epoch).
     pub async fn of(database: &Database, period: BillingPeriod, as_of: i64) -> Result<Vec<Self>, DraftError> {
         let closed = database.closed_months().await?.into_iter().find(|row| month_of(row.period) == period);
@@ -138,11 +138,11 @@ impl Kind {
 
 /// A month, summed.
 #[derive(Debug, Default)]
-struct Sums {
-    tenants: Vec<TenantSum>,
+pub(super) struct Sums {
+    pub(super) tenants: Vec<TenantSum>,
     units: Vec<UnitSum>,
     unmetered: Vec<UnmeteredSum>,
-    adjustments: Vec<AdjustmentSum>,
+    pub(super) adjustments: Vec<AdjustmentSum>,
 }
 
 impl Sums {
@@ -161,7 +161,11 @@ fn is_finish(kind: &str) -> bool {
 }
 
 /// What a month's drafts are made of.
-async fn gather(database: &Database, period: BillingPeriod, as_of: i64) -> Result<(Sums, Known), DraftError> {
+pub(super) async fn gather(
+    database: &Database,
+    period: BillingPeriod,
+    as_of: i64,
+) -> Result<(Sums, Known), DraftError> {
     let mut known = Known { plans: PlanShelf::of(database).await?, ..Known::default() };
     let sums = Sums {
         tenants: database.tenant_sums(period).await?,
@@ -181,7 +185,7 @@ async fn gather(database: &Database, period: BillingPeriod, as_of: i64) -> Resul
 }
 
 /// `closed_by` are the plans of a closed month, by which its lines are rounded.
-fn assemble(
+pub(super) fn assemble(
     period: BillingPeriod,
     sums: Sums,
     known: &Known,

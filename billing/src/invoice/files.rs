@@ -71,8 +71,12 @@ pub fn files(
     files
 }
 
-/// Writes files into a directory, which is made if it is missing. Returns their paths.
-pub fn write(dir: &Path, files: &[ExportFile]) -> Result<Vec<PathBuf>, ExportError> {
+/// Writes files into a directory, which is made if it is missing, and tells of each. Returns their paths.
+pub fn write(
+    dir: &Path,
+    files: &[ExportFile],
+    mut written: impl FnMut(),
+) -> Result<Vec<PathBuf>, ExportError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| ExportError { path, source }
@@ -83,6 +87,7 @@ pub fn write(dir: &Path, files: &[ExportFile]) -> Result<Vec<PathBuf>, ExportErr
         .map(|file| {
             let path = dir.join(&file.name);
             std::fs::write(&path, &file.bytes).map_err(failed(&path))?;
+            written();
             Ok(path)
         })
         .collect()

@@ -105,7 +105,8 @@ pub async fn issued(database: &Database, period: BillingPeriod) -> Result<Vec<In
     Ok(database.invoices_of(period).await?.into_iter().map(invoice).collect())
 }
 
-/// A month's invoices: as issued, else as they stand at `now` (microseconds since the epoch).
+/// A month's invoices: as issued; else, of a closed month, as they will be; else as they would be were it closed at `now`
+/// (microseconds since the epoch), with what its totals lead to, rounding and taxes.
 pub async fn invoices(
     database: &Database,
     period: BillingPeriod,
@@ -115,7 +116,10 @@ pub async fn invoices(
     if !issued.is_empty() {
         return Ok(issued);
     }
-    let drafts = Draft::of(database, period, now).await?;
+    let drafts = match database.closed_periods().await?.contains(&period) {
+        true => Draft::of(database, period, now).await?,
+        false => Draft::foreseen(database, period, now).await?,
+    };
     Ok(drafts.into_iter().map(|draft| Invoice { issued: None, draft }).collect())
 }
 

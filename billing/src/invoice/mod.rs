@@ -6,6 +6,7 @@
 mod line;
 mod finish;
 mod draft;
+mod foresee;
 mod issue;
 mod csv;
 mod json;
