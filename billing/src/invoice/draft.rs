@@ -289,6 +289,39 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_to_nothing_is_an_invoice_and_what_is_given_back_a_credit_note() {
+        for (amount, kind) in [("0.01", Kind::Invoice), ("0", Kind::Invoice), ("-0.01", Kind::CreditNote)] {
+            let line = super::super::sample::led_to("credit", "c", amount);
+            assert_eq!(super::super::sample::of("acme", vec![line]).draft.kind(), kind, "{amount}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_long_prompts_states_the_price_of_long_prompts() {
+        let price = |digits: &str| digits.parse::<rust_decimal::Decimal>().unwrap();
+        let tier = domain::price::Tier { above: 200_000, unit_price: price("0.000006") };
+        let rate = domain::price::Rate::tiered(price("0.000003"), vec![tier]);
+        let rates = [(domain::price::UnitClass::Input, rate)];
+        let card = domain::price::RateCard::new(
+            "anthropic".into(),
+            "m".into(),
+            (None, None),
+            Vec::new(),
+            BTreeMap::new(),
+            domain::price::Rates::new(rates.into(), Vec::new()),
+            Vec::new(),
+        );
+        let mut known = Known::default();
+        known.cards.insert("card".into(), card);
+        for (tier, cost, expected) in [(None, "0.6", "0.000003"), (Some(200_000), "1.2", "0.000006")] {
+            let price_id = crate::settle::tiered_price_id("card", tier);
+            let line = UnitSum { price_id, state: "billed".into(), ..sum("input", 200_000, cost) };
+            let line = Line::of_units(line, period(), &known).unwrap();
+            assert_eq!((line.unit_price, line.description.as_str()), (price(expected), ""), "{tier:?}");
+        }
+    }
+
+    #[test]
     fn unmetered_calls_are_a_line_of_their_own() {
         let unmetered = UnmeteredSum {
             tenant: "acme".into(),

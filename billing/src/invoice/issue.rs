@@ -202,3 +202,21 @@ fn line_of(row: InvoiceLineRow) -> Line {
         description: row.description,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn numbers_have_no_gaps_and_what_is_nobodys_gets_none() {
+        let drafts = ["", "acme", "globex"].map(|tenant| {
+            let line = sample::usage("gpt-4o", "input", 1, "1");
+            sample::of(tenant, vec![line]).draft
+        });
+        let numbered = number(drafts.into(), 1, "");
+        let numbers: Vec<(&str, &str)> =
+            numbered.iter().map(|invoice| (invoice.number(), invoice.draft.tenant.as_str())).collect();
+        assert_eq!(numbers, [("2026-10-0001", "acme"), ("2026-10-0002", "globex")]);
+    }
+}
