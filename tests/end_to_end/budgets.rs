@@ -137,19 +137,16 @@ fn a_gateway_is_told_the_sum_of_the_ledger_and_a_receiver_each_threshold() {
     assert_eq!(server.post(JSON, &request(0..40)).unwrap().status, 200);
     server.succeed("settle");
     let spent = charged(&server);
-    let answer = once(&server, "/v1/budget/acme", |answer| answer["spent"] == spent.as_str());
+    // A look may fall between what settlement posts and what it says of itself.
+    let nothing_waits = json!({"amount": "0.000000000000", "calls": 0, "estimated": true});
+    let answer = once(&server, "/v1/budget/acme", |answer| {
+        answer["spent"] == spent.as_str() && answer["pending"] == nothing_waits && answer["fresh"] == true
+    });
     assert_eq!(
-        [
-            &answer["decision"],
-            &answer["reached_percent"],
-            &answer["fresh"],
-            &answer["trouble"],
-            &answer["feature"]
-        ],
-        [&json!("warn"), &json!(80), &json!(true), &Value::Null, &Value::Null],
+        [&answer["decision"], &answer["reached_percent"], &answer["trouble"], &answer["feature"]],
+        [&json!("warn"), &json!(80), &Value::Null, &Value::Null],
         "{answer}"
     );
-    assert_eq!(answer["pending"], json!({"amount": "0.000000000000", "calls": 0, "estimated": true}));
     let refused = receiver.until(80, false, |_| {});
     let again = receiver.until(80, false, |_| {});
     assert_eq!((&refused.id, &refused.body), (&again.id, &again.body), "the same alert, signed anew");
