@@ -83,6 +83,14 @@ impl History {
         Ok(())
     }
 
+    /// Merges what was written, so that no merge of it is paid for while something else is measured.
+    pub async fn merge(&self) -> anyhow::Result<()> {
+        for table in ["observation_log", "ledger_entries"] {
+            self.run(&format!("OPTIMIZE TABLE {table} FINAL")).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets the collectors that wrote the past. One that was heard of lately may still be posting, for all a settler knows, and
     /// then it reads everything again.
     pub async fn forget_collectors(&self) -> anyhow::Result<()> {

@@ -1,7 +1,8 @@
 //! Whether settling costs more in a larger ledger: the same new calls, settled into ledgers of different sizes.
 //!
-//! The past of each ledger is spread over thirty days, so the window of duplicates has its share of it. The collector that is
-//! measured starts when the past is there, as after a restart.
+//! The past of each ledger is spread over thirty days, so the window of duplicates has its share of it, and is merged as it
+//! would be after days. The collector that is measured starts when the past is there, as after a restart. The balance that it
+//! draws of the whole ledger, again and again in at most a hundredth of the time, is looked at apart.
 
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ const DAYS: u64 = 30;
 /// Calls a second while lag is looked at, and for how long.
 const LAG_RATE: u64 = 2_000;
 const LAG_SECONDS: u64 = 10;
+/// How long the first balance may take.
+const BALANCE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// What to run.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ struct Run {
     collector: CpuSeconds,
     engine: f64,
     rows_read: f64,
+    /// CPU seconds of the engine for one balance of the whole ledger.
+    balance: f64,
     lag_seconds: Spread,
     collector_rss_mib: f64,
     engine_rss_mib: f64,
@@ -65,6 +70,7 @@ pub async fn run(place: &Place, plan: &Plan, progress: &Progress) -> anyhow::Res
             "collector CPU s/M",
             "engine CPU s/M",
             "rows read a call",
+            "engine CPU s, a balance",
             "lag s, median",
             "lag s, highest",
             "collector RSS MiB",
@@ -84,6 +90,7 @@ pub async fn run(place: &Place, plan: &Plan, progress: &Progress) -> anyhow::Res
             number(run.collector.whole()),
             number(run.engine),
             number(run.rows_read),
+            number(run.balance),
             number(run.lag_seconds.median),
             number(run.lag_seconds.highest),
             number(run.collector_rss_mib),
@@ -107,6 +114,9 @@ async fn measure(place: &Place, plan: &Plan, size: u64) -> anyhow::Result<Run> {
     let starting = begun.elapsed();
 
     let (collector, engine) = (arrival.subject.process(), &arrival.engine.process);
+    let before = engine.spent()?;
+    wait_for_balance(&arrival).await?;
+    let balance = engine.spent()?.since(&before).whole();
     let requests = plan.spans.div_ceil(generator.batch());
     let spans = requests * generator.batch();
     let before = (collector.spent()?, engine.spent()?, history.rows_read().await?);
@@ -137,10 +147,25 @@ async fn measure(place: &Place, plan: &Plan, size: u64) -> anyhow::Result<Run> {
         collector: spent.0.since(&before.0).per_million(spans),
         engine: spent.1.since(&before.1).per_million(spans).whole(),
         rows_read: (spent.2 - before.2) as f64 / spans as f64,
+        balance,
         lag_seconds: over(&lags, |lag| lag.as_secs_f64()),
         collector_rss_mib: collector.peak_rss_mib()?,
         engine_rss_mib: engine.peak_rss_mib()?,
     })
+}
+
+async fn wait_for_balance(arrival: &Arrival) -> anyhow::Result<()> {
+    let Subject::Ledgerline(server) = &arrival.subject else { return Ok(()) };
+    let begun = Instant::now();
+    while !server.has_drawn_balance().await? {
+        anyhow::ensure!(
+            begun.elapsed() < BALANCE_PATIENCE,
+            "no balance in {BALANCE_PATIENCE:?}; {}",
+            server.process.last_words()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 /// An engine whose ledger has so many entries, and whose log the evidence for them.
@@ -152,6 +177,8 @@ async fn past(place: &Place, plan: &Plan, size: u64) -> anyhow::Result<Ledgerlin
     let rest = (PATTERN_CALLS - warmed_up) / generator.batch();
     clients.send(&generator, Pace::Requests(rest), &Acknowledged::default()).await?;
     arrival.wait_for(PATTERN_CALLS).await?;
-    History::of(&arrival.engine)?.repeat(size.div_ceil(PATTERN_CALLS) - 1, DAYS).await?;
+    let history = History::of(&arrival.engine)?;
+    history.repeat(size.div_ceil(PATTERN_CALLS) - 1, DAYS).await?;
+    history.merge().await?;
     Ok(arrival.engine)
 }

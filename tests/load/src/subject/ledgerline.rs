@@ -90,9 +90,17 @@ impl Ledgerline {
 
     /// How many calls it says it has posted to the ledger.
     pub async fn calls_posted(&self) -> anyhow::Result<u64> {
-        let page =
-            reqwest::get(format!("http://{}/metrics", self.admin)).await?.error_for_status()?.text().await?;
-        sum_of_metric(&page, "ledgerline_calls_posted_total")
+        sum_of_metric(&self.metrics().await?, "ledgerline_calls_posted_total")
+    }
+
+    /// Whether it has drawn the balance of the whole ledger since it started.
+    pub async fn has_drawn_balance(&self) -> anyhow::Result<bool> {
+        Ok(self.metrics().await?.lines().any(|line| line.starts_with("ledgerline_balance_calls ")))
+    }
+
+    async fn metrics(&self) -> anyhow::Result<String> {
+        let answer = reqwest::get(format!("http://{}/metrics", self.admin)).await?;
+        Ok(answer.error_for_status()?.text().await?)
     }
 }
 
