@@ -77,6 +77,7 @@ async fn write(place: &Place, plan: &Plan, size: u64, month: NaiveDate) -> anyho
     let history = History::of(&server)?;
     let first_day = month.format("%Y-%m-%d").to_string();
     history.repeat_in_month(size.div_ceil(PATTERN_CALLS) - 1, &first_day, TENANTS).await?;
+    history.merge().await?;
     let entries = history.entries().await?;
     Ok((server, entries))
 }
