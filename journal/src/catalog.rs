@@ -349,10 +349,15 @@ impl CatalogState {
         self.current
     }
 
-    /// The newest segment never goes: it alone says which number comes next.
+    /// The newest segment never goes: it alone says which number comes next. Nor does the oldest, empty one of an id whose first
+    /// numbers were passed over, while nothing of the id is released: it alone says that numbers begin at 1, and who reads
+    /// from the first number on would begin behind a hole for ever.
     fn may_go(&self, segment: &Segment) -> bool {
-        let released = self.checkpoint.get(segment.header.collector_id).released;
-        self.segments.len() > 1 && segment.end.seq <= released
+        let Some(next) = self.segments.get(1).map(|next| next.header) else { return false };
+        let id = segment.header.collector_id;
+        let released = self.checkpoint.get(id).released;
+        let passed_over = next.collector_id == id && next.first_seq > segment.end.seq + 1;
+        segment.end.seq <= released && (released > 0 || !passed_over)
     }
 
     fn occupy_newest(&mut self, file_bytes: u64) {

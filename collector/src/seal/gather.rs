@@ -42,7 +42,7 @@ pub enum GatherError {
 
 /// A range that was read.
 #[derive(Debug)]
-pub(super) enum Gathered {
+pub(crate) enum Gathered {
     /// No evidence from the first position through this one.
     Blank { through: u64 },
     /// A batch.
@@ -56,7 +56,7 @@ pub(super) enum Gathered {
 
 /// Positions that hold no record, by what that means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Losses {
+pub(crate) struct Losses {
     /// Nothing acknowledged was there.
     pub void: u64,
     /// Acknowledged evidence may have been there.
@@ -64,7 +64,7 @@ pub(super) struct Losses {
 }
 
 /// Gathers the positions of one collector id, in order.
-pub(super) struct Gatherer {
+pub(crate) struct Gatherer {
     journal: Arc<Journal>,
     collector_id: CollectorId,
     reader: Reader,

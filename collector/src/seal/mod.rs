@@ -43,8 +43,12 @@ mod laws;
 pub use bounds::Seal;
 pub use decide::{Action, Waiting, decide};
 pub use gather::GatherError;
+#[cfg(test)]
+pub(crate) use gather::{Gathered, Gatherer};
 pub(crate) use held::HeldBatches;
 pub use open_batch::{Limits, OpenBatch, Taken};
+#[cfg(test)]
+pub(crate) use recall::Recalled;
 pub(crate) use retry::Attempts;
 pub use retry::{RetryPolicy, Trouble};
 pub(crate) use sealer::{SealedBatch, Sealer, SealerReport};

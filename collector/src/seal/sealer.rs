@@ -36,6 +36,12 @@ pub(crate) struct SealedBatch {
 }
 
 impl SealedBatch {
+    /// A batch that a test sealed.
+    #[cfg(test)]
+    pub fn of(seal: Seal, read: Seal, rows: Vec<ObservationRow>) -> Self {
+        Self { seal, read, rows, completes: false }
+    }
+
     pub fn seal(&self) -> &Seal {
         &self.seal
     }

@@ -15,6 +15,7 @@ use schemas::rows::{BatchRow, ObservationRow};
 use schemas::{Database, DatabaseError, Refusal, record};
 use tokio::time::timeout;
 
+use super::log::Log;
 use crate::append::Clock;
 use crate::seal::{Seal, SealedBatch};
 
@@ -105,8 +106,8 @@ impl CommitError {
 const REFUSALS_MIN: u64 = 3;
 
 /// Commits batches to one database.
-pub(super) struct Committer {
-    pub database: Database,
+pub(super) struct Committer<L = Database> {
+    pub database: L,
     pub insert_timeout: Duration,
     pub clock: Clock,
     /// Whether an attempt at the next batch may have gone before.
@@ -117,9 +118,9 @@ pub(super) struct Committer {
     set_aside: Mutex<HashMap<[u8; 16], BTreeSet<u64>>>,
 }
 
-impl Committer {
+impl<L: Log> Committer<L> {
     /// Nothing is sent yet. What an earlier process sent is not known, so the first batch is in doubt.
-    pub fn new(database: Database, insert_timeout: Duration, clock: Clock) -> Self {
+    pub fn new(database: L, insert_timeout: Duration, clock: Clock) -> Self {
         Self {
             database,
             insert_timeout,
@@ -150,7 +151,7 @@ impl Committer {
         }
         if outcome.is_err() {
             // What the client remembers of the tables may be what fails: the schema may have changed since.
-            let forget = self.database.client().clear_cached_metadata();
+            let forget = self.database.forget_tables();
             // A statement that hangs holds the memory; its own timeout frees it, and the next failure comes here again.
             let _ = timeout(Duration::from_secs(1), forget).await;
         }
@@ -215,7 +216,10 @@ impl Committer {
         let renumbered = renumbered(rows, &token);
         let inserted = async {
             match &renumbered {
-                Some(rows) => self.database.insert_observations(&token, rows).await,
+                Some(rows) => {
+                    let rows: Vec<&ObservationRow> = rows.iter().collect();
+                    self.database.insert_observations(&token, &rows).await
+                }
                 None => self.database.insert_observations(&token, rows).await,
             }
         };
@@ -284,7 +288,7 @@ impl Committer {
         self.in_time(self.database.insert_observations(&token, &missing)).await?;
         let there = self.positions_there(seal).await?;
         let found = rows.iter().filter(|row| there.contains(&row.seq)).count() as u64;
-        let (url, expected) = (self.database.target().url.clone(), rows.len() as u64);
+        let (url, expected) = (self.database.url(), rows.len() as u64);
         if found == expected { Ok(()) } else { Err(CommitError::NotWhole { url, found, expected }) }
     }
 
@@ -310,7 +314,7 @@ impl Committer {
         statement: impl Future<Output = Result<T, DatabaseError>>,
     ) -> Result<T, CommitError> {
         let after = self.insert_timeout;
-        let url = || self.database.target().url.clone();
+        let url = || self.database.url();
         Ok(timeout(after, statement).await.map_err(|_| CommitError::Timeout { url: url(), after })??)
     }
 }

@@ -19,13 +19,14 @@ use schemas::rows::{ObservationRow, QuarantineRow};
 
 use super::bisect::Bisection;
 use super::commit::{CommitError, Committer, added_up};
+use super::log::Log;
 use crate::seal::Seal;
 
 /// The most rows of one batch that are set aside. A table that refuses more is to be mended; what is quarantined would be
 /// half the ledger, and each row costs an insert of its own for every halving.
 pub(super) const REFUSED_ROWS_MAX: usize = 64;
 
-impl Committer {
+impl<L: Log> Committer<L> {
     /// Takes a batch apart. Returns the positions that are in quarantine now; the others are in the log.
     pub(super) async fn isolate(
         &self,
@@ -88,7 +89,7 @@ impl Committer {
             return Ok(false);
         };
         let token = format!("witness-{:032x}", rand::random::<u128>());
-        match self.in_time(self.database.insert_observations(&token, &[known])).await {
+        match self.in_time(self.database.insert_observations(&token, &[&known])).await {
             Ok(()) => Ok(true),
             Err(error) if error.refusal().is_some() => Ok(false),
             Err(error) => Err(error),
@@ -123,11 +124,6 @@ impl Committer {
     }
 
     fn refuses(&self, seal: &Seal, what: &'static str) -> CommitError {
-        CommitError::Refused {
-            url: self.database.target().url.clone(),
-            what,
-            first: seal.first_seq,
-            last: seal.last_seq,
-        }
+        CommitError::Refused { url: self.database.url(), what, first: seal.first_seq, last: seal.last_seq }
     }
 }

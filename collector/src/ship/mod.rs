@@ -10,6 +10,7 @@
 //! | `config.rs` | limits and times |
 //! | `send.rs` | the task that commits one batch after the other |
 //! | `commit.rs` | one batch's inserts, and the proof that they succeeded |
+//! | `log.rs` | what a commit asks of the database |
 //! | `bisect.rs` | which rows of refused ones it is about: a pure search |
 //! | `isolate.rs` | a batch that is refused for what is in it: those rows into quarantine, the others into the log |
 //! | `cursor.rs` | the journal's cursors, moved one at a time |
@@ -33,6 +34,7 @@
 
 mod config;
 mod send;
+mod log;
 mod commit;
 mod bisect;
 mod isolate;

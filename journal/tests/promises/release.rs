@@ -232,3 +232,27 @@ fn a_full_disk_does_not_keep_cursors_from_moving_and_space_from_coming_back() {
     assert_eq!(recovered.checkpoint.get(id), Cursor { shipped: 6, released: 4 });
     assert!(recovered.damaged_checkpoints.is_empty());
 }
+
+/// A power cut in the very first append leaves an empty segment, and numbers that are passed over. Found by simulation.
+#[test]
+fn an_empty_segment_that_tells_where_numbers_begin_stays_until_something_is_released() {
+    let (disk, ledger) = (Disk::empty(), Ledger::default());
+    let (journal, _) = open(&disk);
+    let before = disk.ops();
+    ledger.append(&journal, &disk, 1, &[240]).unwrap();
+    drop(journal);
+    // The write is there in part, the sync is not.
+    let torn = disk.crashed_after(before + 1, crate::disk::Loss::After(100));
+    let (journal, _) = open(&torn);
+    let ledger = Ledger::default();
+    journal.release(&at_once()).unwrap();
+    let first = ledger.append(&journal, &torn, 2, &[240]).unwrap().first_seq();
+    assert!(first > 1, "its number was passed over");
+    journal.release(&at_once()).unwrap();
+    drop(journal);
+    let (journal, _) = open(&torn);
+    assert_eq!(journal.collectors()[0].first_seq, 1, "who reads from the first number on sees the gap");
+    checkpoint(&journal, first, first).unwrap();
+    journal.release(&at_once()).unwrap();
+    assert_eq!(journal.stat().segments, 1);
+}

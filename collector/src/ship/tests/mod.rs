@@ -9,6 +9,7 @@ mod faults;
 mod poison;
 mod restarts;
 mod running;
+mod simulation;
 
 use std::collections::HashMap;
 use std::path::Path;
