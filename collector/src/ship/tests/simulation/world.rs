@@ -385,9 +385,12 @@ impl World {
             assert!(state.refused.contains(&row.trace_id), "a row was set aside that nothing is wrong with");
         }
         let kept: BTreeSet<&[u8]> = state.log.values().map(|row| row.record.as_slice()).collect();
-        for lost in self.clients.records.iter().filter(|record| !kept.contains(record.as_slice())) {
-            panic!("an acknowledged report is nowhere: {:?}", record::decode(lost));
-        }
+        let lost = self.clients.records.iter().find(|record| !kept.contains(record.as_slice()));
+        assert!(
+            lost.is_none(),
+            "an acknowledged report is nowhere: {:?}",
+            lost.map(|lost| record::decode(lost))
+        );
         let mut calls: BTreeMap<[u8; 16], (i64, i64)> = BTreeMap::new();
         for entry in state.entries.values() {
             let sums = calls.entry(entry.facts.trace.bytes()).or_default();
