@@ -24,8 +24,8 @@ pub fn pass(model: &Model, collectors: &[[u8; 16]]) -> &'static str {
     for &collector in collectors {
         let id = CollectorId::from_bytes(collector).expect("an id is not zero");
         let after = state.cursors.get(&id).copied().unwrap_or(0);
-        let next = state.batches.range((collector, 0)..=(collector, after + 1)).map(|(_, batch)| batch);
-        let Some(batch) = next.filter(|batch| batch.last_seq > after).next_back() else { continue };
+        let mut next = state.batches.range((collector, 0)..=(collector, after + 1)).map(|(_, batch)| batch);
+        let Some(batch) = next.rfind(|batch| batch.last_seq > after) else { continue };
         let rows = state.log.range((collector, batch.first_seq)..=(collector, batch.last_seq));
         let rows = rows.map(|(_, row)| row).filter(|row| !batch.refused.contains(&row.seq));
         let (mut found, mut hash) = (0, 0);
