@@ -130,12 +130,21 @@ pub struct TenantSum {
     pub charge: Cost,
 }
 
-/// The month an entry's usage is of, and whether it changes what an earlier month was closed with.
-const SERVED: &str = "toStartOfMonth(occurred_at) AS service_month, \
-                      toBool(entry_type = 'correction' AND service_month < period) AS corrects";
+/// Whether an entry changes what an earlier month was closed with. A change of late usage that is billed in the same month is
+/// no such thing: it comes to what was billed there had all of it been known at once.
+fn earlier(period: BillingPeriod) -> String {
+    format!(
+        "(entry_type = 'correction' AND toStartOfMonth(occurred_at) < period AND call_id NOT IN \
+           (SELECT call_id FROM ledger_entries \
+            WHERE period = toDate('{}') AND entry_type = 'usage' AND toStartOfMonth(occurred_at) < period))",
+        period.first_day()
+    )
+}
 
-/// Whether an entry changes what an earlier month was closed with.
-const EARLIER: &str = "entry_type = 'correction' AND toStartOfMonth(occurred_at) < period";
+/// The month an entry's usage is of, and whether it changes what an earlier month was closed with.
+fn served(period: BillingPeriod) -> String {
+    format!("toStartOfMonth(occurred_at) AS service_month, toBool({}) AS corrects", earlier(period))
+}
 
 /// An id, for a statement: nothing in it can end a text.
 fn hex_only(id: &str) -> String {
@@ -145,25 +154,42 @@ fn hex_only(id: &str) -> String {
 impl Database {
     /// Units by tenant, feature, provider, model, price and the month they are of; sorted; nothing that nets to zero.
     /// `not_invoiced` is the plan of usage that is not.
+    ///
+    /// The calls of a unit are those that come to any of it, however often they were refined: an entry that only adds a unit to
+    /// a call is of no call itself, so refined calls are added up one by one.
     pub async fn unit_sums(
         &self,
         period: BillingPeriod,
         not_invoiced: &str,
     ) -> Result<Vec<UnitSum>, DatabaseError> {
-        let sql = format!(
-            "SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, environment, service_month, corrects, \
-               toString(unit) AS unit, \
-               sum(amount_of) AS quantity, sum(cost_of) AS cost, sum(charge_of) AS charge, sum(counted) AS calls \
-             FROM (SELECT tenant, feature, provider, model, state, currency, price_id, plan_id, {SERVED}, \
-                     if(plan_id = '{}', e.environment, '') AS environment, \
-                     arrayJoin(mapKeys(usage)) AS unit, usage[unit] AS amount_of, unit_costs[unit] AS cost_of, \
-                     if(plan_id = '', unit_costs[unit], unit_charges[unit]) AS charge_of, e.calls AS counted \
-                   FROM ledger_entries AS e FINAL WHERE period = toDate('{}')) \
-             GROUP BY tenant, feature, provider, model, state, currency, price_id, plan_id, environment, service_month, corrects, unit \
-             HAVING quantity != 0 OR cost != 0 OR charge != 0 \
-             ORDER BY tenant, feature, provider, model, service_month, corrects, unit, price_id, plan_id, environment, state, currency",
+        const KEY: &str = "tenant, feature, provider, model, state, currency, price_id, plan_id, environment, \
+                           service_month, corrects";
+        let day = period.first_day();
+        let month = format!("period = toDate('{day}')");
+        let key = format!(
+            "tenant, feature, provider, model, state, currency, price_id, plan_id, \
+             if(plan_id = '{}', e.environment, '') AS environment, {}",
             hex_only(not_invoiced),
-            period.first_day()
+            served(period)
+        );
+        let refined = format!(
+            "SELECT call_id FROM ledger_entries WHERE {month} AND entry_type = 'correction' AND calls = 0"
+        );
+        let sql = format!(
+            "SELECT {KEY}, toString(unit) AS unit, \
+               sum(amount_of) AS quantity, sum(cost_of) AS cost, sum(charge_of) AS charge, sum(counted) AS calls \
+             FROM (SELECT {key}, arrayJoin(mapKeys(usage)) AS unit, usage[unit] AS amount_of, unit_costs[unit] AS cost_of, \
+                     if(plan_id = '', unit_costs[unit], unit_charges[unit]) AS charge_of, \
+                     if(amount_of = 0 OR call_id IN ({refined}), 0, e.calls) AS counted \
+                   FROM ledger_entries AS e FINAL WHERE {month} \
+                   UNION ALL \
+                   SELECT {KEY}, unit, 0 AS amount_of, 0 AS cost_of, 0 AS charge_of, counted \
+                   FROM (SELECT {key}, call_id, sum(e.calls) AS counted, sumMap(e.usage) AS units \
+                         FROM ledger_entries AS e FINAL WHERE {month} AND call_id IN ({refined}) GROUP BY {KEY}, call_id) \
+                   ARRAY JOIN mapKeys(units) AS unit WHERE units[unit] != 0) \
+             GROUP BY {KEY}, unit \
+             HAVING quantity != 0 OR cost != 0 OR charge != 0 \
+             ORDER BY tenant, feature, provider, model, service_month, corrects, unit, price_id, plan_id, environment, state, currency"
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the units of a month"))
     }
@@ -178,10 +204,11 @@ impl Database {
         let sql = format!(
             "SELECT tenant, toString(provider) AS provider, toString(model) AS model, sum(e.calls) AS calls \
              FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND entry_type IN ('usage', 'correction') \
-               AND state IN ('billed', 'partial') AND plan_id != '{}' AND NOT ({EARLIER}) \
+               AND state IN ('billed', 'partial') AND plan_id != '{}' AND NOT {} \
              GROUP BY tenant, provider, model HAVING calls != 0 ORDER BY tenant, provider, model",
             period.first_day(),
             hex_only(not_invoiced),
+            earlier(period),
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("count the calls of a month"))
     }
@@ -189,10 +216,11 @@ impl Database {
     /// Unmetered calls by tenant, feature, provider, model and the month they are of.
     pub async fn unmetered_sums(&self, period: BillingPeriod) -> Result<Vec<UnmeteredSum>, DatabaseError> {
         let sql = format!(
-            "SELECT tenant, feature, provider, model, currency, {SERVED}, sum(e.calls) AS calls \
+            "SELECT tenant, feature, provider, model, currency, {}, sum(e.calls) AS calls \
              FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND state = 'unmetered' \
              GROUP BY tenant, feature, provider, model, currency, service_month, corrects HAVING calls != 0 \
              ORDER BY tenant, feature, provider, model, service_month, corrects, currency",
+            served(period),
             period.first_day()
         );
         self.client()
@@ -264,9 +292,10 @@ impl Database {
         let sql = format!(
             "SELECT tenant, currency, sum(e.calls) AS calls, count() AS entries, sum(e.cost) AS cost, sum(e.charge) AS charge \
              FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND entry_type IN ('usage', 'correction') \
-               AND NOT ({EARLIER}) \
+               AND NOT {} \
              GROUP BY tenant, currency ORDER BY tenant, currency",
-            period.first_day()
+            period.first_day(),
+            earlier(period)
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the usage of a month by tenant"))
     }
@@ -275,9 +304,10 @@ impl Database {
     pub async fn correction_charges(&self, period: BillingPeriod) -> Result<Vec<TenantSum>, DatabaseError> {
         let sql = format!(
             "SELECT tenant, currency, sum(e.calls) AS calls, count() AS entries, sum(e.cost) AS cost, sum(e.charge) AS charge \
-             FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND {EARLIER} \
+             FROM ledger_entries AS e FINAL WHERE period = toDate('{}') AND {} \
              GROUP BY tenant, currency ORDER BY tenant, currency",
-            period.first_day()
+            period.first_day(),
+            earlier(period)
         );
         self.client()
             .query(&sql)

@@ -102,3 +102,42 @@ fn settling_late_evidence_reads_no_more_of_a_large_ledger_than_of_a_small_one() 
     assert!(large < small + 15_000, "{large} rows read of a large ledger, {small} of a small one");
     server.stop();
 }
+
+/// The invoice CSV of October after two reports each of two September calls, sent one behind the other when that month is
+/// closed; settled in between or not. The second report tells the cached part of the prompt: of one call it is the same span
+/// once more, of the other another library's.
+fn october_after(settled_in_between: bool) -> String {
+    const FIRST: Call<'_> = Call { at: "2026-09-20T12:00:00Z", ..OCTOBER };
+    const LATE: Call<'_> = Call { trace: 2, answer: 2, at: "2026-09-21T12:00:00Z", ..OCTOBER };
+    const OTHER: Call<'_> = Call { trace: 3, answer: 3, ..LATE };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    assert_eq!(server.post(JSON, &export(&[FIRST])).unwrap().status, 200);
+    server.succeed("settle");
+    server.succeed("period close --without-grace --month 2026-09");
+    let more = [Call { cached: 400, ..LATE }, Call { trace: 4, scope: "other", cached: 400, ..OTHER }];
+    for report in [LATE, more[0], OTHER, more[1]] {
+        assert_eq!(server.post(JSON, &export(&[report])).unwrap().status, 200);
+        if settled_in_between {
+            server.succeed("settle");
+        }
+    }
+    server.succeed("settle");
+    let out = dir.path().join("invoices");
+    server.succeed(&format!("invoice export --month 2026-10 --out {}", out.display()));
+    assert!(server.succeed("verify").contains("everything holds"));
+    server.stop();
+    std::fs::read_to_string(out.join("invoice-2026-10-acme.csv")).unwrap()
+}
+
+/// Scenario: late usage, told in full at once, or first in part and then, as a refinement, the rest.
+/// Guarantees: I6. Invoices are the same to the byte: neither the calls of a unit nor which lines correct an earlier month
+/// depend on when settlement came by.
+#[test]
+fn how_often_it_was_settled_shows_on_no_invoice() {
+    let at_once = october_after(false);
+    assert_eq!(october_after(true), at_once);
+    let cached =
+        at_once.lines().find(|line| line.contains(",cache_read,")).expect("a line of what was cached");
+    assert_eq!(cached.split(',').nth(14), Some("2"), "both calls read from the cache: {cached}");
+}
