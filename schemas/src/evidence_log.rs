@@ -60,14 +60,13 @@ fn received_since(nanos: i64) -> String {
 }
 
 impl Database {
-    /// Inserts a sealed batch's rows. The same token with the same rows again changes nothing.
+    /// Inserts rows of a sealed batch. The same rows again change nothing.
     pub async fn insert_observations(
         &self,
-        token: &str,
         rows: &[impl Borrow<ObservationRow> + Sync],
     ) -> Result<(), DatabaseError> {
         let write = async {
-            let mut insert = self.exact(token).insert::<ObservationRow>("observation_log").await?;
+            let mut insert = self.inserting().insert::<ObservationRow>("observation_log").await?;
             for row in rows {
                 insert.write(row.borrow()).await?;
             }
@@ -77,9 +76,9 @@ impl Database {
     }
 
     /// Records that a batch is committed. To be called only after its rows are.
-    pub async fn insert_batch(&self, token: &str, batch: &BatchRow) -> Result<(), DatabaseError> {
+    pub async fn insert_batch(&self, batch: &BatchRow) -> Result<(), DatabaseError> {
         let write = async {
-            let mut insert = self.exact(token).insert::<BatchRow>("batches").await?;
+            let mut insert = self.inserting().insert::<BatchRow>("batches").await?;
             insert.write(batch).await?;
             insert.end().await
         };
@@ -89,8 +88,7 @@ impl Database {
     /// Says that a collector lives and how far it is.
     pub async fn insert_heartbeat(&self, row: &CollectorRow) -> Result<(), DatabaseError> {
         let write = async {
-            let client = self.client().clone().with_setting("async_insert", "0");
-            let mut insert = client.insert::<CollectorRow>("collectors").await?;
+            let mut insert = self.inserting().insert::<CollectorRow>("collectors").await?;
             insert.write(row).await?;
             insert.end().await
         };

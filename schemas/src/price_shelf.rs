@@ -5,13 +5,13 @@ use crate::rows::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
 
 impl Database {
     /// Adds a price file.
-    pub async fn insert_price_source(&self, token: &str, row: &PriceSourceRow) -> Result<(), DatabaseError> {
-        self.insert_rows("price_sources", token, std::slice::from_ref(row)).await
+    pub async fn insert_price_source(&self, row: &PriceSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("price_sources", std::slice::from_ref(row)).await
     }
 
     /// Notes that a settler rates with a book from now on.
-    pub async fn insert_price_book(&self, token: &str, row: &PriceBookRow) -> Result<(), DatabaseError> {
-        self.insert_rows("price_books", token, std::slice::from_ref(row)).await
+    pub async fn insert_price_book(&self, row: &PriceBookRow) -> Result<(), DatabaseError> {
+        self.insert_rows("price_books", std::slice::from_ref(row)).await
     }
 
     /// The newest price file of each origin, as known at a moment (microseconds since the epoch).
@@ -47,8 +47,8 @@ impl Database {
     }
 
     /// Adds a plan file.
-    pub async fn insert_plan_source(&self, token: &str, row: &PlanSourceRow) -> Result<(), DatabaseError> {
-        self.insert_rows("plan_sources", token, std::slice::from_ref(row)).await
+    pub async fn insert_plan_source(&self, row: &PlanSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("plan_sources", std::slice::from_ref(row)).await
     }
 
     /// Every plan file, oldest first.

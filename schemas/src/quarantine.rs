@@ -6,9 +6,9 @@ use crate::rows::{ObservationRow, QuarantineRow};
 
 impl Database {
     /// Puts refused rows into quarantine, or notes that they were sent anew.
-    pub async fn insert_quarantine(&self, token: &str, rows: &[QuarantineRow]) -> Result<(), DatabaseError> {
+    pub async fn insert_quarantine(&self, rows: &[QuarantineRow]) -> Result<(), DatabaseError> {
         let write = async {
-            let mut insert = self.exact(token).insert::<QuarantineRow>("quarantine").await?;
+            let mut insert = self.inserting().insert::<QuarantineRow>("quarantine").await?;
             for row in rows {
                 insert.write(row).await?;
             }

@@ -21,6 +21,7 @@ mod reconcile;
 mod corpus;
 mod metamorphic;
 mod crash;
+mod half_known;
 mod replay;
 mod proxy;
 mod lying;

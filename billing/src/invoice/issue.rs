@@ -80,7 +80,7 @@ pub async fn issue(
     let invoices = number(drafts, at, &PlanShelf::of(&database).await?.version);
     let rows: Vec<InvoiceRow> = invoices.iter().filter_map(invoice_row).collect();
     let lines: Vec<InvoiceLineRow> = invoices.iter().flat_map(line_rows).collect();
-    database.insert_invoices(&format!("issue {period} {at}"), &rows, &lines).await?;
+    database.insert_invoices(&rows, &lines).await?;
     // What stands, should another have issued the month beside this.
     Ok(issued(&database, period).await?)
 }

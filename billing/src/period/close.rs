@@ -121,7 +121,7 @@ pub async fn close(
     let row = manifest.row(period, settler.now() / 1000, made_by);
     sabotage::reached(Point::CloseVerified);
     // From here on nothing is posted into the month.
-    database.insert_period(&format!("close {period}"), &row).await?;
+    database.insert_period(&row).await?;
     sabotage::reached(Point::CloseWritten);
     if sabotage::is_active(Bug::CloseBeforeAdjusting) {
         adjustments::post(settler, period).await?;

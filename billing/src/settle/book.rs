@@ -117,9 +117,7 @@ impl Settler {
             summary.entries += repriced.entries;
             // Noted last: whoever stops before it does this again, which posts nothing twice.
             let row = self.shelf.shelf.adopted(self.id, now / 1000);
-            self.database
-                .insert_price_book(&format!("price book {} {}", row.book, row.adopted_at), &row)
-                .await?;
+            self.database.insert_price_book(&row).await?;
             self.shelf.fresh = false;
         }
         Ok(())

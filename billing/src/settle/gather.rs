@@ -32,6 +32,13 @@ pub enum GatherError {
         /// What the hash says where the count agrees.
         hash: &'static str,
     },
+    /// Later evidence is committed, and this is not.
+    #[error(
+        "evidence {} of collector {} was never committed, and what follows it waits: see whether a row of the table \
+         batches was lost; `ledgerline journal replay` on the collector's data directory commits what its journal still holds",
+        .0.positions(), .0.collector
+    )]
+    Hole(Hole),
     /// A record that this version cannot read.
     #[error(
         "evidence {seq} of collector {collector} is not readable; run a ledgerline at least as new as the collector"
@@ -50,6 +57,23 @@ pub enum GatherError {
     Changed(#[source] record::DecodeError),
 }
 
+/// Positions of a collector that nobody vouches for, before some that somebody does. Batches are committed in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The journal.
+    pub collector: CollectorId,
+    /// First position.
+    pub first: u64,
+    /// Last position.
+    pub last: u64,
+}
+
+impl Hole {
+    fn positions(&self) -> String {
+        format!("{}..={}", self.first, self.last)
+    }
+}
+
 impl Settler {
     /// Reads the next batches of every collector into the store.
     pub(super) async fn gather(&mut self, summary: &mut PassSummary) -> Result<(), SettleError> {
@@ -65,7 +89,11 @@ impl Settler {
             while room > 0 {
                 let after = self.gathered.get(&collector).copied().unwrap_or(0);
                 let batches = self.database.batches_after(collector.bytes(), after, 16).await?;
-                let Some(run) = Run::first(&batches, after, room) else { break };
+                let Some(run) = Run::first(&batches, after, room) else {
+                    let beyond = batches.first().map(|batch| batch.first_seq - 1);
+                    summary.holes.extend(beyond.map(|last| Hole { collector, first: after + 1, last }));
+                    break;
+                };
                 let rows = self.read(collector, &run).await?;
                 room = room.saturating_sub(run.rows.max(1));
                 summary.gathered += rows.len() as u64;

@@ -43,7 +43,7 @@ use schemas::{Database, DatabaseError};
 
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::ShelfError;
-pub use gather::GatherError;
+pub use gather::{GatherError, Hole};
 pub use reprice::{Repriced, Repricing, Scope, reprice};
 pub use reread::{Candidates, ChangeKey, Changed, Reader, Rehearsal, Selection, Which};
 use store::Store;
@@ -114,6 +114,8 @@ pub struct PassSummary {
     pub pending: u64,
     /// Whether evidence is left that this pass had no room for.
     pub more: bool,
+    /// Evidence that is missing, by collector; what follows it waits.
+    pub holes: Vec<Hole>,
     /// Entries posted by state of the call, for metrics.
     pub by_state: BTreeMap<&'static str, i64>,
 }
@@ -348,7 +350,8 @@ impl Settler {
         Ok(posting)
     }
 
-    /// Passes until nothing committed so far is left unsettled.
+    /// Passes until nothing committed so far is left unsettled. Evidence that waits behind a hole is an error, once all else
+    /// is settled.
     pub async fn drain(&mut self) -> Result<PassSummary, SettleError> {
         let mut total = PassSummary::default();
         loop {
@@ -361,10 +364,12 @@ impl Settler {
             for (state, calls) in pass.by_state {
                 *total.by_state.entry(state).or_default() += calls;
             }
-            // A pass that posted is looked at once more: another settler may have posted beside it.
             // Where another settler posts too, what was posted is looked at until nothing differs.
             if !pass.more && (pass.entries == 0 || !self.shared) {
-                return Ok(total);
+                return match pass.holes.first() {
+                    Some(hole) => Err(GatherError::Hole(*hole).into()),
+                    None => Ok(total),
+                };
             }
         }
     }

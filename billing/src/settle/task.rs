@@ -8,7 +8,7 @@ use domain::price::PriceBook;
 use sabotage::Bug;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{PassSummary, SettleError, Settler, UnpostedSum};
+use super::{GatherError, PassSummary, SettleError, Settler, UnpostedSum};
 
 /// How long it waits after an error before it starts from the cursor again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ pub struct SettleStatus {
     pub calls_by_state: std::collections::BTreeMap<&'static str, i64>,
     /// Passes that failed since the start.
     pub failures: u64,
-    /// Why the last pass failed, if it did.
+    /// Why the last pass failed or left evidence behind, if it did.
     pub last_error: Option<String>,
     /// The prices that settlement goes by; `None` until it has begun.
     pub book: Option<Arc<PriceBook>>,
@@ -175,6 +175,12 @@ impl SettleTask {
             *known = settled;
             moved
         });
+        let hole = pass.holes.first().map(|hole| chain(&GatherError::Hole(*hole)));
+        if let Some(hole) =
+            hole.as_ref().filter(|hole| self.status.borrow().last_error.as_ref() != Some(hole))
+        {
+            tracing::error!(%hole, "settlement goes on without what is missing and what follows it");
+        }
         self.status.send_modify(|status| {
             status.pending = pass.pending;
             status.entries_posted += pass.entries;
@@ -182,7 +188,7 @@ impl SettleTask {
             for (state, calls) in &pass.by_state {
                 *status.calls_by_state.entry(state).or_default() += calls;
             }
-            status.last_error = None;
+            status.last_error = hole;
             status.book = Some(Arc::clone(self.settler.prices.book()));
             if unposted.is_some() {
                 status.unposted = unposted;
