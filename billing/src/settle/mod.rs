@@ -36,9 +36,11 @@ use std::time::Duration;
 
 use domain::identity::CollectorId;
 use domain::ledger::{Entry, Periods};
+use domain::observation::{Evidence, Kind};
 use domain::price::{PriceBook, PriceIndex};
 use domain::resolve::{self, Rules};
 use domain::time::BillingPeriod;
+use sabotage::Bug;
 use schemas::{Database, DatabaseError};
 
 use crate::plans::{PlanShelf, PlanShelfError};
@@ -329,8 +331,11 @@ impl Settler {
     ) -> Result<post::Batch, SettleError> {
         let mut posting = post::Batch::default();
         for component in self.store.due(now, force).map_err(GatherError::Changed)? {
-            let resolution = {
-                let evidence = component.iter().flat_map(|trace| self.store.evidence(trace));
+            let evidence = component.iter().flat_map(|trace| self.store.evidence(trace));
+            let resolution = if sabotage::is_active(Bug::WrapperIsCall) {
+                let misread: Vec<Evidence> = evidence.cloned().map(as_call).collect();
+                resolve::resolve(&misread, &self.config.rules)
+            } else {
                 resolve::resolve(evidence, &self.config.rules)
             };
             let ripe = force || !resolution.may_change || self.store.is_quiet(&component, now, &self.config);
@@ -378,6 +383,16 @@ impl Settler {
     pub fn close(&mut self, month: BillingPeriod) {
         self.periods.close(month);
     }
+}
+
+/// A bug of [`sabotage`]: what may repeat its children's usage is a call.
+fn as_call(mut evidence: Evidence) -> Evidence {
+    if let Evidence::Observation(observation) = &mut evidence
+        && observation.kind == Kind::PossibleWrapper
+    {
+        observation.kind = Kind::Call;
+    }
+    evidence
 }
 
 pub(crate) fn nanos(duration: Duration) -> i64 {
