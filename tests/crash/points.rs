@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use crate::process::{Server, run};
 
 const FILES: u64 = 1_024;
+/// The variable that names one point for `killed_at_any_point_the_ledger_is_exact`.
+pub const CHOICE: &str = "LEDGERLINE_CRASH_POINT";
 
 /// What makes each point come soon, and what may be freed go at once.
 const SETTINGS: &[(&str, &str)] = &[
@@ -41,7 +43,8 @@ impl Story {
             // Another model needs another price, which the armed process has to keep.
             text("gen_ai.request.model", if n < 20 { "gpt-4o" } else { "gpt-4o-mini" }),
             text("tenant.id", "acme"),
-            count("gen_ai.usage.input_tokens", 1_000 + n),
+            // The first agents had another call besides, which nobody reported.
+            count("gen_ai.usage.input_tokens", (1_000 + n) * if agent && n < 15 { 2 } else { 1 }),
             count("gen_ai.usage.output_tokens", 10),
         ];
         if !agent {
@@ -92,26 +95,28 @@ fn usage(dir: &Path) -> (u64, u64) {
 }
 
 /// Calls 0 to 9 are plain and settled; of 10 to 14 only the agent was seen, and billed in its call's place. The armed process
-/// gets those calls, ten more plain ones, and agents of 25 to 29; its successor gets everything again, and the last calls.
+/// finds calls 35 to 39 in the log, and gets agents of 25 to 34, the calls of 10 to 14, and ten more plain ones. Its successor
+/// gets what was not acknowledged, and the calls of 25 to 29: of five there is only the agent for ever.
 fn dies_at(point: Point) {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path();
     let server = Server::start(dir, SETTINGS, FILES);
     assert!(send(&server, &Story::calls(0..10)) && send(&server, &Story::agents(10..15)));
     must(dir, "settle");
-    assert_eq!(usage(dir).0, 15);
     let plans = dir.join("plans.toml");
     std::fs::write(&plans, PLANS).unwrap();
     must(dir, &format!("plans import {}", plans.display()));
     server.stop();
+    let unsettled = [SETTINGS, &[("LEDGERLINE_SETTLE_ENABLED", "false")]].concat();
+    let server = Server::start(dir, &unsettled, FILES);
+    assert!(send(&server, &Story::calls(35..40)));
+    server.stop();
 
     let armed = [SETTINGS, &[(KILL_VARIABLE, point.name())]].concat();
-    let more = [Story::calls(10..25), Story::agents(25..30)];
+    let mut left = vec![Story::agents(25..35), Story::calls(10..25)];
     // Some points are met before anybody is answered, some before the process is ready.
     if let Some(server) = Server::start_or_die(dir, &armed, FILES) {
-        more.iter().for_each(|body| {
-            send(&server, body);
-        });
+        left.retain(|body| !send(&server, body));
         let closing = format!("period close --month {MONTH}");
         let doing = if point.name().starts_with("close.") { &closing } else { "settle" };
         // Whether it is answered, or does on its own what the dead server does not, is no matter.
@@ -119,31 +124,30 @@ fn dies_at(point: Point) {
     }
 
     let server = Server::start(dir, SETTINGS, FILES);
-    let rest = [more.to_vec(), vec![Story::calls(25..30)]].concat();
     let is_closed = must(dir, &format!("period status --month {MONTH} --format json")).contains("\"closed\"");
     assert!(is_closed == (point == Point::CloseWritten), "{point:?}");
-    assert!(rest.iter().all(|body| send(&server, body)), "{point:?}");
+    left.push(Story::calls(25..30));
+    assert!(left.iter().all(|body| send(&server, body)), "{point:?}");
     must(dir, "settle");
     must(dir, &format!("period close --month {MONTH}"));
     must(dir, "verify");
-    server.stop();
-
-    // In a month that was closed before the last calls came, their agents stand for them.
-    let calls = 30;
-    let input = (0..calls).map(|n| 1_000 + n).sum::<u64>();
-    assert_eq!(usage(dir), (calls, input), "{point:?}");
+    // In a month that was closed before the last calls came, their agents stand for them: as many, with the same usage.
+    let input = (0..40).map(|n| 1_000 + n).sum::<u64>();
+    assert_eq!(usage(dir), (40, input), "{point:?}");
     let preview = must(dir, &format!("invoice preview --month {MONTH} --format json"));
     assert!(preview.contains("minimum charge"), "{point:?}: {preview}");
+    server.stop();
 }
 
-/// Scenario: a process with its engine is killed at each fail point there is, on its way from receiving to closing a month.
+/// Scenario: a process with its engine is killed at each fail point there is (or those that the variable names), on its way
+/// from receiving to closing a month.
 /// Guarantees: after a start every call is billed once, with the usage it states; the month closes with its minimum; `verify`
 /// holds (I1 to I5).
 #[test]
 fn killed_at_any_point_the_ledger_is_exact() {
-    for &point in Point::ALL {
-        dies_at(point);
-    }
+    let chosen = std::env::var(CHOICE).ok();
+    let points = Point::ALL.iter().filter(|point| chosen.as_deref().is_none_or(|name| name == point.name()));
+    assert!(points.map(|&point| dies_at(point)).count() > 0, "{CHOICE} names no point: {chosen:?}");
 }
 
 /// Scenario: ClickHouse refuses the entries of a posting, and takes them later.

@@ -282,7 +282,8 @@ fn believed_anyway(error: &CommitError) -> bool {
 
 /// Another bug of [`sabotage`]: at a second attempt rows get other numbers.
 fn renumbered(rows: &[&ObservationRow]) -> Option<Vec<ObservationRow>> {
-    let first = rows.first().map_or(0, |row| row.seq).to_le_bytes();
+    let first =
+        rows.first().map(|row| [&row.collector_id[..], &row.seq.to_le_bytes()].concat()).unwrap_or_default();
     if !sabotage::is_active(Bug::RetryAsNewRows) || !sabotage::seen_before(&first) {
         return None;
     }
