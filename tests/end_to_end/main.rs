@@ -12,6 +12,7 @@ mod prices;
 mod months;
 mod plans;
 mod invoices;
+mod currencies;
 mod misread;
 mod redecode;
 mod redecode_faults;

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::money::Cost;
+use domain::money::{Cost, Currency, ExchangeRate};
 use domain::time::BillingPeriod;
 use schemas::rows::month_of;
 use schemas::{AdjustmentSum, Database, DatabaseError, TenantSum, UnitSum, UnmeteredSum};
 
+use super::convert::{self, RateMissing};
 use super::finish;
-use super::line::{Known, Line};
+use super::issue::rate_of;
+use super::line::{Issued, Known, Line};
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
+use crate::rates::{RateShelf, RateShelfError};
 
 /// One tenant's invoice for a month, not issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +22,10 @@ pub struct Draft {
     pub tenant: String,
     /// The month.
     pub period: BillingPeriod,
-    /// ISO 4217.
+    /// ISO 4217: of the lines and of `amount`.
     pub currency: String,
+    /// What the lines were converted by, where they are not in the ledger's currency.
+    pub conversion: Option<ExchangeRate>,
     /// Usage first, then what its total led to; sorted.
     pub lines: Vec<Line>,
     /// The sum of the lines.
@@ -47,6 +52,22 @@ pub enum DraftError {
     /// The plans that entries name cannot be read.
     #[error("the plans that entries were charged by cannot be read")]
     Plans(#[from] PlanShelfError),
+    /// The rates that a month was closed with cannot be read.
+    #[error("the exchange rates of the month cannot be read")]
+    Rates(#[from] RateShelfError),
+    /// There is no rate.
+    #[error(transparent)]
+    RateMissing(#[from] RateMissing),
+    /// An amount that no coins can count.
+    #[error(
+        "an amount of {tenant:?} is beyond all belief in {currency}; look at the rate, and run `ledgerline verify`"
+    )]
+    Unbelievable {
+        /// The payer.
+        tenant: String,
+        /// What it was converted to.
+        currency: Currency,
+    },
     /// A price that entries name is damaged.
     #[error("a price that entries were rated with cannot be read")]
     Price(#[from] PriceRowError),
@@ -78,7 +99,10 @@ impl Draft {
     pub async fn of(database: &Database, period: BillingPeriod, as_of: i64) -> Result<Vec<Self>, DraftError> {
         let closed = database.closed_months().await?.into_iter().find(|row| month_of(row.period) == period);
         let closed_by = match closed {
-            Some(row) => Some(PlanShelf::at(database, Some(&row.plans)).await?),
+            Some(row) => Some(ClosedBy {
+                plans: PlanShelf::at(database, Some(&row.plans)).await?,
+                rates: RateShelf::at(database, &row.rates).await?,
+            }),
             None => None,
         };
         let (sums, known) = gather(database, period, as_of).await?;
@@ -101,6 +125,20 @@ impl Draft {
             sum.charge -= finish.iter().filter(of_tenant).map(|made| made.charge).sum();
         }
         assemble(period, sums, &known, None)
+    }
+
+    /// The currency of its entries.
+    pub fn ledger_currency(&self) -> &str {
+        self.conversion.as_ref().map_or(&self.currency, |rate| rate.base.code())
+    }
+
+    /// What its entries add up to, in the currency of the ledger.
+    pub fn ledger_amount(&self) -> Cost {
+        match self.conversion {
+            Some(_) => self.lines.iter().map(|line| line.exact).sum(),
+            // Rounding, where there was any, is an entry.
+            None => self.amount,
+        }
     }
 
     /// What it is once it is issued: what comes to less than nothing is a credit note.
@@ -134,6 +172,13 @@ impl Kind {
             Self::CreditNote => "credit_note",
         }
     }
+}
+
+/// What a month was closed with, by which its lines are rounded and converted for ever.
+#[derive(Debug, Default)]
+pub(super) struct ClosedBy {
+    pub(super) plans: PlanShelf,
+    pub(super) rates: RateShelf,
 }
 
 /// A month, summed.
@@ -178,18 +223,19 @@ pub(super) async fn gather(
     }
     for month in sums.corrected_months() {
         for row in database.invoices_of(month).await?.into_iter().filter(|row| row.issued_at <= as_of) {
-            known.issued.entry((row.tenant, month)).or_default().push(row.invoice_number);
+            let issued = Issued { number: row.invoice_number.clone(), conversion: rate_of(&row) };
+            known.issued.entry((row.tenant, month)).or_default().push(issued);
         }
     }
     Ok((sums, known))
 }
 
-/// `closed_by` are the plans of a closed month, by which its lines are rounded.
+/// `closed_by` is of a month that is closed; lines of one that is not are neither rounded nor converted.
 pub(super) fn assemble(
     period: BillingPeriod,
     sums: Sums,
     known: &Known,
-    closed_by: Option<&PlanShelf>,
+    closed_by: Option<&ClosedBy>,
 ) -> Result<Vec<Draft>, DraftError> {
     let Sums { tenants, units, unmetered, adjustments } = sums;
     let mut lines: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
@@ -214,14 +260,18 @@ pub(super) fn assemble(
         }
         lines.sort_by_cached_key(Line::order);
         let (tenant, currency, calls) = (sum.tenant, sum.currency, sum.calls);
-        let mut draft = Draft { tenant, period, currency, lines, amount: Cost::ZERO, calls };
-        if let Some(coins) = closed_by.and_then(|plans| finish::whole_coins(plans, &draft)) {
+        let amount = Cost::ZERO;
+        let mut draft = Draft { tenant, period, currency, conversion: None, lines, amount, calls };
+        if let Some(coins) = closed_by.and_then(|by| finish::whole_coins(&by.plans, &draft)) {
             finish::round(&mut draft.lines, coins);
         }
         draft.amount = draft.lines.iter().map(|line| line.amount).sum();
         if draft.amount != sum.charge {
             let (tenant, lines) = (draft.tenant, draft.amount);
             return Err(DraftError::DoesNotBalance { tenant, lines, entries: sum.charge });
+        }
+        if let Some(by) = closed_by {
+            convert::convert(&mut draft, (&by.plans, &by.rates.rates), known)?;
         }
         drafts.push(draft);
     }
@@ -352,7 +402,8 @@ mod tests {
             ..Sums::default()
         };
         let mut known = Known::default();
-        known.issued.insert(("acme".into(), september), vec!["2026-09-0007".into()]);
+        let issued = Issued { number: "2026-09-0007".into(), conversion: None };
+        known.issued.insert(("acme".into(), september), vec![issued]);
         assert_eq!(sums.corrected_months(), BTreeSet::from([september]));
         let draft = assemble(period(), sums, &known, None).unwrap().remove(0);
         let amounts: Vec<String> = draft.lines.iter().map(|line| line.amount.to_string()).collect();
