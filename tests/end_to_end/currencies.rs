@@ -241,21 +241,33 @@ fn invoices_are_converted_once_at_the_rate_their_month_was_closed_with() {
 
     // Somebody changes what is stored.
     let number = "invoice_number = '2026-09-0001'";
-    alter(&server, "issued_invoices", &format!("rate = 1 WHERE {number}"));
+    alter(&server, "issued_invoices", &format!("rate = toDecimal128('1', 12) WHERE {number}"));
     let said = findings(&server);
     let expected = "I5 closed: invoice 2026-09-0001 was converted by 1 USD = 1 EUR (ECB euro reference rates, 2026-09-30); 2026-09 was closed with 1 USD = 0.8571 EUR";
     assert!(said.contains(expected), "{said}");
-    alter(&server, "issued_invoices", &format!("rate = 0.8571 WHERE {number}"));
-    alter(&server, "issued_invoices", &format!("ledger_amount = 4 WHERE {number}"));
+    alter(&server, "issued_invoices", &format!("rate = toDecimal128('0.8571', 12) WHERE {number}"));
+    alter(&server, "issued_invoices", &format!("ledger_amount = toDecimal128('4', 12) WHERE {number}"));
     let said = findings(&server);
     assert!(
         said.contains("invoice 2026-09-0001 says that its entries add up to 4.000000000000 USD"),
         "{said}"
     );
-    alter(&server, "issued_invoices", &format!("ledger_amount = 4.1650119 WHERE {number}"));
-    alter(&server, "issued_invoice_lines", &format!("amount = 2.15 WHERE {number} AND unit = 'input'"));
+    alter(
+        &server,
+        "issued_invoices",
+        &format!("ledger_amount = toDecimal128('4.1650119', 12) WHERE {number}"),
+    );
+    alter(
+        &server,
+        "issued_invoice_lines",
+        &format!("amount = toDecimal128('2.15', 12) WHERE {number} AND unit = 'input'"),
+    );
     assert!(findings(&server).contains("invoice 2026-09-0001 is not what the entries of 2026-09 add up to"));
-    alter(&server, "issued_invoice_lines", &format!("amount = 2.14 WHERE {number} AND unit = 'input'"));
+    alter(
+        &server,
+        "issued_invoice_lines",
+        &format!("amount = toDecimal128('2.14', 12) WHERE {number} AND unit = 'input'"),
+    );
     server.succeed("verify");
     alter(&server, "rate_sources", "content = replaceAll(content, '0.8571', '0.8572') WHERE 1");
     let said = findings(&server);
