@@ -109,8 +109,8 @@ fn alter(server: &Server, table: &str, change: &str) {
 }
 
 /// Scenario: tenants are invoiced in euros, yen and the ledger's dollars; the month is closed without rates, with rates that
-/// are none, with rates; then other rates of the same days are imported, a call of the month turns out to be someone else's,
-/// and somebody changes what was stored.
+/// are none, with rates; before it is issued other rates of the same days and other plans are imported; then a call of the month
+/// turns out to be someone else's, and somebody changes what was stored.
 /// Guarantees: without a rate nothing is posted, closed or issued, and the text says what to do; each line is converted once
 /// and rounded to its currency's coin, and says how; what is issued never changes; a correction gives back what was paid;
 /// the ledger stays in dollars and is what the invoices say it is; `verify` names every change.
@@ -158,6 +158,12 @@ fn invoices_are_converted_once_at_the_rate_their_month_was_closed_with() {
     let listed = server.succeed("rates list --format csv");
     assert_eq!(listed.lines().nth(2), Some("USD,JPY,149.325,2026-09-30,2027-01,Bank of Japan"), "{listed}");
     let foreseen = exported(&server, dir.path(), "2026-09");
+    server.succeed("period close --month 2026-09");
+    // Between closing and issuing: other rates of the same days, one of the next month, other currencies.
+    let later = RATES.replace("0.8571", "0.5").replace("149.325", "1")
+        + "[[rate]]\nbase = \"USD\"\nquote = \"EUR\"\nrate = 0.9\ndate = 2026-10-30\n";
+    import(&server, dir.path(), "rates", &later);
+    import(&server, dir.path(), "plans", &PLANS.replace("EUR", "KWD").replace("JPY", "EUR"));
     server.succeed("invoice issue --month 2026-09");
     server.succeed("verify");
     let issued = exported(&server, dir.path(), "2026-09");
@@ -213,15 +219,13 @@ fn invoices_are_converted_once_at_the_rate_their_month_was_closed_with() {
         "{sums:?}"
     );
 
-    // Other rates of the same days, and one for the next month; a call that was globex's.
-    let later = RATES.replace("0.8571", "0.5").replace("149.325", "1")
-        + "[[rate]]\nbase = \"USD\"\nquote = \"EUR\"\nrate = 0.9\ndate = 2026-10-30\n";
-    import(&server, dir.path(), "rates", &later);
+    import(&server, dir.path(), "plans", PLANS);
     let status = server.succeed("period status --month 2026-09 --format json");
     server.succeed("invoice issue --month 2026-09");
     assert_eq!(exported(&server, dir.path(), "2026-09"), issued, "what is issued never changes");
     assert_eq!(server.succeed("period status --month 2026-09 --format json"), status);
     server.succeed("verify");
+    // A call that turns out to be globex's.
     let moved =
         server.rows("SELECT response_id FROM ledgerline.ledger WHERE tenant = 'acme' AND response_id != ''");
     let answer = moved[0]["response_id"].as_str().unwrap();

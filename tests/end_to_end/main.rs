@@ -10,6 +10,7 @@ mod spans;
 mod money_spans;
 mod prices;
 mod months;
+mod month_totals;
 mod plans;
 mod invoices;
 mod currencies;
