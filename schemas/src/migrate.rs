@@ -50,6 +50,11 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0011_reading_by_time.sql"),
     },
     Migration { version: 12, name: "quarantine", text: include_str!("../migrations/0012_quarantine.sql") },
+    Migration {
+        version: 13,
+        name: "exchange_rates",
+        text: include_str!("../migrations/0013_exchange_rates.sql"),
+    },
 ];
 
 /// Where the DDL is for.

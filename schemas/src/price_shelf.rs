@@ -1,7 +1,7 @@
-//! Statements on price files and the books made of them, and on plan files.
+//! Statements on price files and the books made of them, on plan files, and on files of exchange rates.
 
 use crate::database::{Database, DatabaseError};
-use crate::rows::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
+use crate::rows::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow, RateSourceRow};
 
 impl Database {
     /// Adds a price file.
@@ -63,5 +63,17 @@ impl Database {
         let query =
             self.client().query("SELECT toUnixTimestamp64Micro(max(known_from)) AS at FROM plan_sources");
         query.fetch_one().await.map_err(self.failed("look for new plans"))
+    }
+
+    /// Adds a file of exchange rates.
+    pub async fn insert_rate_source(&self, token: &str, row: &RateSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("rate_sources", token, std::slice::from_ref(row)).await
+    }
+
+    /// Every file of exchange rates, oldest first.
+    pub async fn rate_sources(&self) -> Result<Vec<RateSourceRow>, DatabaseError> {
+        let query =
+            self.client().query("SELECT ?fields FROM rate_sources FINAL ORDER BY known_from, source_id");
+        query.fetch_all().await.map_err(self.failed("read rate files"))
     }
 }

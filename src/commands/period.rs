@@ -86,6 +86,7 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
         "merkle_root",
         "price_book",
         "plans",
+        "rates",
         "config",
         "program",
     ];
@@ -93,7 +94,7 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
     let hash = |text: fn(&PeriodRow) -> &String| {
         Cell::text(closed.map(text).filter(|text| !text.is_empty()).cloned())
     };
-    let cells: [Cell; 15] = [
+    let cells: [Cell; 16] = [
         month.to_string().into(),
         state.into(),
         Cell::Count(sums.calls),
@@ -107,6 +108,7 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
         Cell::text(closed.filter(|row| row.merkle_root != [0; 32]).map(|row| hex(&row.merkle_root))),
         hash(|row| &row.price_book),
         hash(|row| &row.plans),
+        hash(|row| &row.rates),
         hash(|row| &row.config),
         hash(|row| &row.program),
     ];

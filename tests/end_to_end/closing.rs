@@ -27,6 +27,13 @@ round = "coin"
 [[assign]]
 tenant = "*"
 plan = "all"
+[[plan]]
+name = "euros"
+minimum = "1"
+invoice_currency = "EUR"
+[[assign]]
+tenant = "globex"
+plan = "euros"
 [[credit]]
 tenant = "acme"
 name = "welcome"
@@ -35,6 +42,15 @@ amount = "0.25"
 tenant = "*"
 name = "VAT"
 percent = 19
+"#;
+
+const RATES: &str = r#"
+source = "ECB euro reference rates"
+[[rate]]
+base = "USD"
+quote = "EUR"
+rate = 0.8571
+date = 2026-10-30
 "#;
 
 /// What becomes of the write at which the connection ends.
@@ -165,7 +181,7 @@ async fn copy(from: &Database, name: &str) -> Database {
     copy
 }
 
-/// Scenario: closing and issuing a month with adjustments, rounding and taxes is cut off at its first write, done again and
+/// Scenario: closing and issuing a month with adjustments, rounding, taxes and an invoice in another currency is cut off at its first write, done again and
 /// cut off at the next, and so on: once with each write lost, once with each write done and its answer lost. Elsewhere the
 /// month is issued by two at once.
 /// Guarantees: each ends in the same manifest and the same invoices, numbered without gaps; the ledger verifies.
@@ -176,6 +192,9 @@ async fn closing_and_issuing_may_stop_at_any_write_and_is_done_once() {
     let plans = dir.path().join("plans.toml");
     std::fs::write(&plans, TERMS).unwrap();
     server.succeed(&format!("plans import {}", plans.display()));
+    let rates = dir.path().join("rates.toml");
+    std::fs::write(&rates, RATES).unwrap();
+    server.succeed(&format!("rates import {}", rates.display()));
     let tenants = ["acme", "globex", "initech"];
     let calls = tenants.iter().zip(1..).map(|(tenant, n)| Call {
         tenant,
@@ -241,5 +260,8 @@ async fn closing_and_issuing_may_stop_at_any_write_and_is_done_once() {
     }
     let numbers: Vec<&str> = invoices.iter().map(Invoice::number).collect();
     assert_eq!(numbers, ["2026-10-0001", "2026-10-0002", "2026-10-0003"]);
+    let currencies: Vec<&str> = invoices.iter().map(|invoice| invoice.draft.currency.as_str()).collect();
+    assert_eq!(currencies, ["USD", "EUR", "USD"]);
+    assert!(!manifest.rates.is_empty(), "the file that the month is converted by is fixed");
     server.stop();
 }

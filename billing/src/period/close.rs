@@ -7,7 +7,8 @@ use schemas::{Database, DatabaseError};
 
 use super::adjustments;
 use super::manifest::MadeBy;
-use crate::invoice::DraftError;
+use crate::invoice::{DraftError, RateMissing};
+use crate::rates::{RateShelf, RateShelfError};
 use crate::settle::{SettleError, Settler, nanos};
 use crate::verify::{self, Finding, VerifyError};
 
@@ -67,6 +68,12 @@ pub enum CloseError {
         /// What does not hold.
         findings: Vec<Finding>,
     },
+    /// A tenant is invoiced in a currency without a rate.
+    #[error(transparent)]
+    RateMissing(#[from] RateMissing),
+    /// The rates cannot be read.
+    #[error("the exchange rates cannot be read")]
+    Rates(#[from] RateShelfError),
     /// Settling what is left failed.
     #[error("the month cannot be settled")]
     Settle(#[from] SettleError),
@@ -103,8 +110,10 @@ pub async fn close(
     sabotage::reached(Point::CloseDrained);
     settler.settle_late_duplicates(period).await?;
     sabotage::reached(Point::CloseDuplicates);
+    // The file that the month is converted by for ever, whichever is imported meanwhile.
+    let rates = RateShelf::of(&database).await?;
     if !sabotage::is_active(Bug::CloseBeforeAdjusting) {
-        adjustments::post(settler, period).await?;
+        adjustments::post(settler, period, &rates.rates).await?;
     }
     sabotage::reached(Point::CloseAdjusted);
     let (verification, manifest) = verify::verify_open(&database, period).await?;
@@ -114,6 +123,7 @@ pub async fn close(
     let made_by = MadeBy {
         price_book: settler.book().version().to_string(),
         plans: settler.plans().version.clone(),
+        rates: rates.version.clone(),
         config: settler.config().config_hash.clone(),
         settler: settler.id(),
     };
@@ -124,7 +134,7 @@ pub async fn close(
     database.insert_period(&row).await?;
     sabotage::reached(Point::CloseWritten);
     if sabotage::is_active(Bug::CloseBeforeAdjusting) {
-        adjustments::post(settler, period).await?;
+        adjustments::post(settler, period, &rates.rates).await?;
     }
     settler.close(period);
     tracing::info!(%period, entries = row.entries, charge = %row.charge, "closed a month");

@@ -51,6 +51,7 @@ impl Manifest {
             config: made_by.config,
             program: env!("CARGO_PKG_VERSION").to_string(),
             settler: made_by.settler,
+            rates: made_by.rates,
         }
     }
 
@@ -76,6 +77,7 @@ impl Manifest {
 pub(super) struct MadeBy {
     pub price_book: String,
     pub plans: String,
+    pub rates: String,
     pub config: String,
     pub settler: [u8; 16],
 }

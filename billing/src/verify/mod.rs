@@ -4,6 +4,7 @@
 //! empty list of findings is the promise kept.
 
 mod balance;
+mod invoices;
 mod overrides;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,7 +20,6 @@ use schemas::rows::{PeriodRow, month_of};
 use schemas::{Database, DatabaseError};
 
 use crate::adjust;
-use crate::invoice::{self, DraftError};
 use crate::period::Manifest;
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
@@ -159,7 +159,7 @@ async fn check_month(
         found(format!("entry {entry} was posted after the month was closed"));
     }
     overrides::check_adjustments(database, month, closed, &mut verification.findings).await?;
-    check_invoices(database, month, &mut verification.findings).await?;
+    invoices::check(database, month, &mut verification.findings).await?;
     Ok(manifest)
 }
 
@@ -325,46 +325,5 @@ async fn check_balance(database: &Database, verification: &mut Verification) -> 
         verification.findings.push(Finding { invariant: "I9 visible", what });
     }
     verification.balance = balance;
-    Ok(())
-}
-
-/// The invoices of a closed month add up to its entries.
-async fn check_invoices(
-    database: &Database,
-    month: BillingPeriod,
-    findings: &mut Vec<Finding>,
-) -> Result<(), DatabaseError> {
-    let issued = invoice::issued(database, month).await?;
-    // Drawn up as it was then: a line names the invoices that had been issued before.
-    let as_of = issued.iter().filter_map(|invoice| invoice.issued.as_ref()).map(|issue| issue.at).min();
-    let drafts = match invoice::Draft::of(database, month, as_of.unwrap_or(i64::MAX)).await {
-        Ok(drafts) => drafts,
-        Err(DraftError::Database(error)) => return Err(error),
-        Err(error) => {
-            findings.push(Finding { invariant: "I6 one number", what: format!("{month}: {error}") });
-            return Ok(());
-        }
-    };
-    if issued.is_empty() {
-        return Ok(());
-    }
-    let mut found = |what: String| findings.push(Finding { invariant: "I5 closed", what });
-    for invoice in &issued {
-        if !drafts.contains(&invoice.draft) {
-            found(format!("invoice {} is not what the entries of {month} add up to", invoice.number()));
-        }
-    }
-    for draft in drafts.iter().filter(|draft| !draft.tenant.is_empty()) {
-        if !issued.iter().any(|invoice| invoice.draft.tenant == draft.tenant) {
-            found(format!("{month} was issued without an invoice for {:?}", draft.tenant));
-        }
-    }
-    let numbers: BTreeSet<&str> = issued.iter().map(invoice::Invoice::number).collect();
-    for place in 1..=issued.len() {
-        let number = format!("{month}-{place:04}");
-        if !numbers.contains(number.as_str()) {
-            found(format!("the invoices of {month} are numbered with a gap: {number} is missing"));
-        }
-    }
     Ok(())
 }

@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 
 use crate::identity::IdHasher;
 use crate::ledger::Facts;
-use crate::money::Cost;
+use crate::money::{Cost, Currency};
 use crate::price::{Context, PriceBook, RateCard, UnitClass, UnitPart};
 use crate::time::BillingPeriod;
 
@@ -34,6 +34,8 @@ pub struct Plan {
     pub monthly: Monthly,
     /// Whether each line of an invoice is rounded to the currency's smallest coin.
     pub whole_coins: bool,
+    /// The currency of the invoices, where it is stated; else the ledger's. Every amount of a plan is in the ledger's.
+    pub invoice_currency: Option<Currency>,
 }
 
 /// What depends on a month's total.
@@ -154,6 +156,7 @@ impl Plan {
             prices: None,
             monthly: Monthly::default(),
             whole_coins: false,
+            invoice_currency: None,
         }
     }
 

@@ -10,10 +10,10 @@ mod overriding;
 mod trace;
 
 pub use invoice::{InvoiceLineRow, InvoiceRow, PeriodRow, PriceRow};
-pub use ledger::{DecisionRow, LedgerRow, RowError, month_number, month_of};
+pub use ledger::{DecisionRow, LedgerRow, RowError, date_number, date_of, month_number, month_of};
 pub use observation::{ObservationRow, RecordRow, day_number};
 pub use overriding::{OverrideCallRow, OverrideRow, StandingReport};
-pub use price_source::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
+pub use price_source::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow, RateSourceRow};
 pub use progress::{BatchRow, CollectorRow, CursorRow};
 pub use quarantine::QuarantineRow;
 pub use trace::{SpanRow, TextMap};
