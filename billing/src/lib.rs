@@ -12,6 +12,7 @@ pub mod plans;
 pub mod settle;
 pub mod estimate;
 pub mod period;
+pub mod retire;
 pub mod adjust;
 pub mod invoice;
 pub mod explain;

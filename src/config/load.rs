@@ -91,7 +91,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         }
     }
     match Config::read(&mut values) {
-        Some(config) => {
+        Some(mut config) => {
+            if !values.found.contains_key(relations::EVIDENCE_KEPT) {
+                relations::keep_evidence_long_enough(&mut config);
+            }
             let entries = entries(&config, &values);
             values.faults.extend(relations::faults(&config, &entries));
             if values.faults.is_empty() {

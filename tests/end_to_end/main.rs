@@ -26,6 +26,7 @@ mod proxy;
 mod lying;
 mod poison;
 mod restore;
+mod retention;
 mod upgrades;
 mod collectors;
 mod late;

@@ -77,7 +77,12 @@ pub fn month_number(period: BillingPeriod) -> u16 {
 
 /// The month that a day number lies in.
 pub fn month_of(number: u16) -> BillingPeriod {
-    BillingPeriod::of_day(epoch() + chrono::Days::new(u64::from(number)))
+    BillingPeriod::of_day(day_of(number))
+}
+
+/// The day of a day number.
+pub fn day_of(number: u16) -> NaiveDate {
+    epoch() + chrono::Days::new(u64::from(number))
 }
 
 fn epoch() -> NaiveDate {
