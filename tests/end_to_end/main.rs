@@ -37,6 +37,7 @@ mod exporters;
 mod console;
 mod dashboards;
 mod forwarding;
+mod isolation;
 mod sampling;
 mod budgets;
 // The seeded draws that generated traces are made with.
