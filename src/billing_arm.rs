@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use billing::retire::Retention;
 use billing::settle::{SettleConfig, SettleHandle, SettleStatus, SettleTask, SettledPositions, Settler};
 use collector::append::{Append, Clock, WeakAppend, channel};
 use collector::decode::Decoder;
@@ -221,6 +222,10 @@ fn settle_config(config: &Config) -> SettleConfig {
         grace: config.billing.grace,
         config_hash: billing_hash(config),
         estimate_waiting: !config.budget.is_empty(),
+        retention: Retention {
+            observations: config.retention.observations.get(),
+            ledger: config.retention.ledger.get(),
+        },
         ..SettleConfig::default()
     }
 }

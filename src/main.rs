@@ -18,6 +18,7 @@ mod golden;
 mod logging;
 mod output;
 mod progress;
+mod retention;
 mod running_server;
 mod stage;
 mod topology;

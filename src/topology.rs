@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{Admin, Books};
 use crate::billing_arm::BillingArm;
 use crate::budgets::Budgets;
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::connect::{engine_config, owner_target, remote_target};
 use crate::console::Console;
 use crate::data_dir::DataDir;
@@ -42,9 +42,11 @@ const AI_TRACES_MAX: usize = 200_000;
 /// How long a starting server waits for a command that has the data directory open.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves until `shutdown`, then drains. `ready` is called once every address answers.
+/// Serves until `shutdown`, then drains. `ready` is called once every address answers. What of the configuration's file can
+/// change while it serves is followed where it is `loaded`.
 pub async fn serve(
     config: &Config,
+    loaded: Option<Loaded>,
     shutdown: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(&RunningServer),
 ) -> anyhow::Result<()> {
@@ -80,7 +82,7 @@ pub async fn serve(
     let fork =
         Fork::passing_to(forwards.clone(), decoder, ai_traces, append, trace_tap.clone(), Clock::system());
 
-    let budgets = Budgets::start(config, &clickhouse.database, billing.handles().settle_status)?;
+    let budgets = Budgets::start(config, loaded, &clickhouse.database, billing.handles().settle_status)?;
 
     let token = uuid::Uuid::new_v4().simple().to_string();
     let books = Books {

@@ -14,6 +14,7 @@ pub mod rates;
 pub mod settle;
 pub mod estimate;
 pub mod period;
+pub mod retire;
 pub mod adjust;
 pub mod invoice;
 pub mod explain;

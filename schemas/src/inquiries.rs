@@ -150,7 +150,8 @@ impl Database {
                 UNION ALL SELECT call_id FROM decisions FINAL WHERE trace_id IN ({list}) AND call_id != toFixedString('', 16)) \
              UNION DISTINCT SELECT DISTINCT winner_trace_id AS trace_id FROM decisions FINAL \
                WHERE trace_id IN ({list}) AND winner_trace_id != toFixedString('', 16) \
-             UNION DISTINCT SELECT DISTINCT trace_id FROM observation_log WHERE trace_id IN ({list})"
+             UNION DISTINCT SELECT DISTINCT trace_id FROM observation_log WHERE trace_id IN ({list}) \
+             UNION DISTINCT SELECT DISTINCT trace_id FROM ledger_entries WHERE trace_id IN ({list})"
         ))
         .await
     }
@@ -215,14 +216,19 @@ impl Database {
     }
 
     /// Calls that do not add up to one or nothing, at most a hundred, and how many calls were looked at. With a month,
-    /// only calls that have entries in it; all their entries count, whatever the month.
+    /// only calls that have entries in it; all their entries count, whatever the month. Calls made before `since`
+    /// (nanoseconds) are left out: entries of theirs may be gone.
     pub async fn odd_calls(
         &self,
         period: Option<BillingPeriod>,
+        since: Option<i64>,
     ) -> Result<(Vec<OddCall>, u64), DatabaseError> {
         let of = |prefix: &str| {
             period.map_or(String::new(), |month| format!("{prefix} period = toDate('{}')", month.first_day()))
         };
+        let whole = since.map_or(String::new(), |since| {
+            format!(" HAVING min(e.occurred_at) >= fromUnixTimestamp64Nano({since})")
+        });
         let slices = self.calls_about(&of("WHERE")).await?.div_ceil(CALLS_A_SLICE).max(1);
         let (mut odd, mut looked_at) = (Vec::new(), 0);
         let mut progress = self.progress().begin("parts of all calls added up", slices);
@@ -239,7 +245,7 @@ impl Database {
                    sum(e.input_tokens + e.cache_read_tokens + e.cache_write_tokens + e.output_tokens + e.reasoning_tokens) AS tokens, \
                    sum(e.cost) AS cost, sum(e.charge) AS charge \
                  FROM ledger_entries AS e FINAL \
-                 WHERE {part} AND entry_type IN ('usage', 'correction'){beside} GROUP BY call_id"
+                 WHERE {part} AND entry_type IN ('usage', 'correction'){beside} GROUP BY call_id{whole}"
             );
             let is_odd = "NOT (calls = 0 AND tokens = 0 AND cost = 0 AND charge = 0) \
                           AND NOT (calls = 1 AND tokens >= 0 AND cost >= 0)";

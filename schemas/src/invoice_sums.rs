@@ -266,11 +266,15 @@ impl Database {
     ) -> Result<Vec<CreditUse>, DatabaseError> {
         let beside =
             beside.map_or(String::new(), |month| format!(" AND period != toDate('{}')", month.first_day()));
+        // A month of which the use was put down apart is about to be retired, or is: its entries count no more.
         let sql = format!(
-            "SELECT tenant, toString(operation) AS name, sum(e.charge) AS charge FROM ledger_entries AS e FINAL \
-             WHERE entry_type = 'credit' AND tenant_source = 'plan'{beside} \
-               AND toUnixTimestamp64Micro(posted_at) <= {at} \
-             GROUP BY tenant, name ORDER BY tenant, name"
+            "SELECT tenant, name, sum(charge) AS charge FROM (\
+               SELECT tenant, toString(operation) AS name, e.charge AS charge, posted_at FROM ledger_entries AS e FINAL \
+               WHERE entry_type = 'credit' AND tenant_source = 'plan'{beside} \
+                 AND period NOT IN (SELECT period FROM retired_credits) \
+               UNION ALL \
+               SELECT tenant, name, charge, posted_at FROM retired_credits FINAL WHERE 1{beside}\
+             ) WHERE toUnixTimestamp64Micro(posted_at) <= {at} GROUP BY tenant, name ORDER BY tenant, name"
         );
         self.client().query(&sql).fetch_all().await.map_err(self.failed("sum the credits used"))
     }

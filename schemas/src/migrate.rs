@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "exchange_rates",
         text: include_str!("../migrations/0013_exchange_rates.sql"),
     },
+    Migration { version: 14, name: "retirements", text: include_str!("../migrations/0014_retirements.sql") },
 ];
 
 /// Where the DDL is for.

@@ -66,8 +66,8 @@ impl Database {
     }
 
     /// Adds a file of exchange rates.
-    pub async fn insert_rate_source(&self, token: &str, row: &RateSourceRow) -> Result<(), DatabaseError> {
-        self.insert_rows("rate_sources", token, std::slice::from_ref(row)).await
+    pub async fn insert_rate_source(&self, row: &RateSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("rate_sources", std::slice::from_ref(row)).await
     }
 
     /// Every file of exchange rates, oldest first.

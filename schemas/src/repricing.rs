@@ -21,6 +21,8 @@ pub struct RepriceFilter {
     pub provider: Option<String>,
     /// Only of this model.
     pub model: Option<String>,
+    /// Only calls made then or later, nanoseconds since the epoch: of earlier ones entries may be gone.
+    pub made_since: Option<i64>,
 }
 
 /// A model that calls without a price name.
@@ -44,6 +46,9 @@ impl RepriceFilter {
         let mut parameters = Vec::new();
         if let Some(month) = self.month {
             condition.push_str(&format!(" AND c.period = toDate('{}')", month.first_day()));
+        }
+        if let Some(since) = self.made_since {
+            condition.push_str(&format!(" AND c.occurred_at >= fromUnixTimestamp64Nano({since})"));
         }
         for (column, value) in
             [("tenant", &self.tenant), ("provider", &self.provider), ("model", &self.model)]

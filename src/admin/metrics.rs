@@ -93,6 +93,11 @@ pub const TABLE: &[Metric] = &[
     counter("settle_observations", &[], "rows of evidence settlement has read"),
     counter("settle_entries", &[], "ledger entries posted"),
     counter("settle_failures", &[], "settlement passes that failed and were done again"),
+    counter("partitions_retired", &[], "days of evidence and months of entries that went by retention"),
+    gauge(
+        "retention_held",
+        "1 while something is older than its retention and still needed: not settled, or of a month that is not closed",
+    ),
     gauge("settle_failing", "1 while settlement fails; nothing is lost, the ledger lags"),
     counter(
         "calls_posted",
@@ -103,9 +108,12 @@ pub const TABLE: &[Metric] = &[
         name: "balance_spans",
         kind: Kind::Gauge,
         labels: &["outcome"],
-        help: "distinct spans seen, by what they came to, when the balance was last drawn",
+        help: "distinct spans seen, by what they came to, those gone by retention too, when the balance was last drawn",
     },
-    gauge("balance_calls", "net calls of the ledger, when the balance was last drawn"),
+    gauge(
+        "balance_calls",
+        "net calls of the ledger, those gone by retention too, when the balance was last drawn",
+    ),
     gauge(
         "balance_calls_off",
         "calls by which spans seen and ledger differ; anything but 0 is an error of ours",
@@ -202,9 +210,11 @@ fn write(encoder: &mut MetricEncoder<'_>, kind: Kind, value: u64) -> Result<(), 
 /// The balance as last drawn; nothing before the first, and on a server that does not settle.
 fn read_balance(drawn: Option<&Drawn>) -> Vec<Value> {
     let Some(Drawn { balance, at }) = drawn else { return Vec::new() };
-    let by_outcome = balance.outcomes.iter();
-    let mut values: Vec<Value> =
-        by_outcome.map(|(outcome, spans)| ("balance_spans", vec![outcome.clone()], *spans)).collect();
+    let by_outcome = balance.by_outcome();
+    let mut values: Vec<Value> = by_outcome
+        .iter()
+        .map(|(outcome, spans)| ("balance_spans", vec![(*outcome).into()], *spans))
+        .collect();
     let calls = u64::try_from(balance.calls.1).unwrap_or(0);
     let age = at.elapsed().as_secs();
     values.extend([
@@ -272,6 +282,8 @@ fn read(books: &Books) -> Vec<Value> {
     one("settle_observations", settle.observations_gathered);
     one("settle_entries", settle.entries_posted);
     one("settle_failures", settle.failures);
+    one("partitions_retired", settle.partitions_retired);
+    one("retention_held", u64::from(settle.retention_held.is_some()));
     one("settle_failing", u64::from(settle.last_error.is_some()));
     let trace = books.trace.snapshot();
     one("trace_requests_offered", trace.requests_offered);

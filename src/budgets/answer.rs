@@ -35,8 +35,6 @@ const FRESH_MILLIS_MAX: i64 = 30_000;
 pub struct BudgetDesk {
     /// What is known.
     pub known: watch::Receiver<Known>,
-    /// The budgets as configured.
-    pub budgets: Arc<Vec<Budget>>,
     /// The currency they are in.
     pub currency: String,
     /// The keys that may ask.
@@ -68,6 +66,11 @@ impl BudgetDesk {
             .route("/v1/budget/{name}", get(of_name))
             .layer(middleware::from_fn_with_state(self.clone(), guard))
             .with_state(self)
+    }
+
+    /// The budgets in force.
+    fn budgets(&self) -> Arc<Vec<Budget>> {
+        Arc::clone(&self.known.borrow().budgets)
     }
 
     /// What a request may ask of, or the answer to one that may ask nothing.
@@ -171,8 +174,9 @@ async fn of_name(
     Query(asked): Query<Asked>,
     axum::Extension(may): axum::Extension<May>,
 ) -> Response {
-    let Some(budget) = desk.budgets.iter().find(|budget| budget.name == name) else {
-        let names: Vec<&str> = desk.budgets.iter().map(|budget| budget.name.as_str()).collect();
+    let budgets = desk.budgets();
+    let Some(budget) = budgets.iter().find(|budget| budget.name == name) else {
+        let names: Vec<&str> = budgets.iter().map(|budget| budget.name.as_str()).collect();
         let known = match (&may, names.as_slice()) {
             (May::Tenant(_), _) => String::new(),
             (May::Everyone, []) => "; none is configured, see docs/budgets.md".to_string(),
@@ -206,7 +210,7 @@ async fn of_call(
     let now = Utc::now();
     let mut tightest = Decision::Allow;
     let (mut documents, mut unknown) = (Vec::new(), false);
-    for budget in desk.budgets.iter() {
+    for budget in desk.budgets().iter() {
         let Some(account) = budget.scope.account(tenant, feature, user).filter(|account| may.see(account))
         else {
             continue;
@@ -274,7 +278,6 @@ mod tests {
         let (_, known) = watch::channel(Known::default());
         let desk = BudgetDesk {
             known,
-            budgets: Arc::default(),
             currency: "USD".into(),
             keys: KeyStore::open(dir.path()).unwrap(),
             needs_key: true,

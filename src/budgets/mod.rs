@@ -8,6 +8,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `watch.rs` | the task: follows, raises, delivers, one after the other |
+//! | `change.rs` | which budgets the configuration's file has now |
 //! | `outbox.rs` | which alerts were raised and delivered, in a file of the data directory |
 //! | `webhook.rs` | one attempt to deliver an alert, signed |
 //! | `answer.rs` | the addresses that a gateway asks |
@@ -16,11 +17,10 @@
 //! until it was taken or is of no use any more. Only the server that settles alerts. The laws are in `domain::budget`.
 
 mod watch;
+mod change;
 mod outbox;
 mod webhook;
 mod answer;
-
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use billing::budget::Follower;
@@ -35,9 +35,10 @@ pub use answer::BudgetDesk;
 pub use watch::Known;
 pub use webhook::SigningKey;
 
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::data_dir::DataDir;
 use crate::stage::Stage;
+use change::Change;
 use watch::Watch;
 use webhook::Webhook;
 
@@ -55,6 +56,7 @@ impl Budgets {
     /// When the file of alerts, or the system's certificates, cannot be read.
     pub fn start(
         config: &Config,
+        loaded: Option<Loaded>,
         database: &Database,
         settle_status: channel::Receiver<SettleStatus>,
     ) -> anyhow::Result<Self> {
@@ -70,6 +72,7 @@ impl Budgets {
         let tells = config.settle.enabled;
         let (watch, known) = Watch::new(
             (follower, currency),
+            Change::of(loaded),
             database.reconnected(),
             settle_status,
             tells,
@@ -90,7 +93,6 @@ impl Budgets {
     pub fn desk(&self, config: &Config, keys: KeyStore) -> BudgetDesk {
         BudgetDesk {
             known: self.known(),
-            budgets: Arc::new(config.budget.clone()),
             currency: config.billing.currency.code().to_string(),
             keys,
             needs_key: true,

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::change::Change;
 use super::outbox::{Alert, Outbox};
 use super::webhook::Webhook;
 
@@ -33,6 +34,8 @@ const ATTEMPTS_AT_ONCE: usize = 4;
 /// What is known of budgets; replaced as a whole.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
+    /// The budgets in force.
+    pub budgets: Arc<Vec<Budget>>,
     /// What the ledger said when it last answered.
     pub view: Option<Arc<View>>,
     /// Why it did not answer since, if it did not.
@@ -72,6 +75,9 @@ pub struct AccountsOver {
 /// The task.
 pub struct Watch {
     follower: Follower,
+    change: Change,
+    /// Follows budgets that come into force once the ledger was read for them.
+    coming: Option<Follower>,
     database: Database,
     settle_status: watch::Receiver<SettleStatus>,
     /// Whether this server settles: one server of a ledger does, and it alone tells.
@@ -89,6 +95,7 @@ impl Watch {
     /// When the file of alerts cannot be read.
     pub fn new(
         (follower, currency): (Follower, &str),
+        change: Change,
         database: Database,
         settle_status: watch::Receiver<SettleStatus>,
         tells: bool,
@@ -101,9 +108,22 @@ impl Watch {
                 data_dir.display()
             )
         })?;
-        let (known, receiver) = watch::channel(Known::default());
-        let currency = currency.to_string();
-        Ok((Self { follower, database, settle_status, tells, currency, outbox, webhook, known }, receiver))
+        let budgets = Arc::clone(follower.budgets());
+        let (known, receiver) = watch::channel(Known { budgets, ..Known::default() });
+        let (currency, coming) = (currency.to_string(), None);
+        let watch = Self {
+            follower,
+            change,
+            coming,
+            database,
+            settle_status,
+            tells,
+            currency,
+            outbox,
+            webhook,
+            known,
+        };
+        Ok((watch, receiver))
     }
 
     /// Watches until stopped. What was not delivered then is when it starts again.
@@ -167,16 +187,29 @@ impl Watch {
     /// Follows the ledger once.
     async fn look(&mut self) {
         let now = Utc::now();
+        if let Some(budgets) = tokio::task::block_in_place(|| self.change.look()) {
+            tracing::info!(
+                budgets = budgets.len(),
+                "budgets have changed; they are in force once the ledger was read for them"
+            );
+            self.coming = Some(Follower::new(budgets, &self.currency));
+        }
         let unposted = self.settle_status.borrow().unposted.clone();
-        let followed = match timeout(LOOK_MAX, self.follower.follow(&self.database, now, unposted)).await {
+        let follower = self.coming.as_mut().unwrap_or(&mut self.follower);
+        let followed = match timeout(LOOK_MAX, follower.follow(&self.database, now, unposted)).await {
             Ok(Ok(view)) => Ok(view),
             Ok(Err(error)) => Err(format!("{:#}", anyhow::Error::from(error))),
             Err(_) => Err(format!("the ledger did not answer within {LOOK_MAX:?}")),
         };
         match followed {
             Ok(view) => {
+                if let Some(follower) = self.coming.take() {
+                    self.follower = follower;
+                }
                 let over = self.tell(&view, now);
+                let budgets = Arc::clone(self.follower.budgets());
                 self.known.send_modify(|known| {
+                    known.budgets = budgets;
                     known.view = Some(Arc::new(view));
                     known.trouble = None;
                     known.stats.over = over;

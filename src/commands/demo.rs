@@ -46,7 +46,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
                 // A dropped sender stops it too.
                 let _ = stopped.await;
             };
-            topology::serve(&config, shutdown, |server| {
+            topology::serve(&config, None, shutdown, |server| {
                 // The demo may have been given up.
                 let _ = ready.send(server.clone());
             })

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Cell, Format, Rows};
+use crate::retention;
 
 /// What is estimated.
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,9 @@ const NOTE: &str = "These are estimates: they are in no ledger entry, no sum and
 /// Prints the estimates.
 pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     let groups = with_database(&context.loaded, "estimate", Missing::Refuse, async |database| {
+        if let Some(month) = args.month {
+            retention::has_entries(database, month).await?;
+        }
         Ok(database.metered_groups(args.month).await?)
     })
     .await?;

@@ -47,6 +47,15 @@ pub async fn document(database: &Database, id: &str) -> anyhow::Result<String> {
 pub fn for_people(explanation: &Explanation) -> String {
     let mut text = String::from("Spans seen\n");
     text += &spans(explanation).table(None);
+    if let Some(gone) = &explanation.gone {
+        text += &format!(
+            "\nEvidence received until {} has gone by retention. Of these spans only what became of them is known\n",
+            gone.received_until
+        );
+        for (span, outcome, rule) in &gone.spans {
+            text += &format!("  span {} of trace {}: {outcome}, by rule {rule}\n", span.span, span.trace);
+        }
+    }
     if !explanation.overrides.is_empty() {
         text += "\nDecided by people\n";
     }
@@ -174,7 +183,19 @@ fn as_json(explanation: &Explanation) -> Value {
             })
         })
         .collect();
-    json!({"spans": spans, "overrides": overrides, "calls": calls})
+    let mut document = json!({"spans": spans, "overrides": overrides, "calls": calls});
+    if let Some(gone) = &explanation.gone {
+        let spans: Vec<Value> = gone
+            .spans
+            .iter()
+            .map(|(span, outcome, rule)| {
+                json!({"trace_id": span.trace.to_string(), "span_id": span.span.to_string(), "outcome": outcome, "rule": rule})
+            })
+            .collect();
+        document["gone_by_retention"] =
+            json!({"received_until": gone.received_until.to_string(), "spans": spans});
+    }
+    document
 }
 
 fn entry_json(explained: &EntryExplained) -> Value {

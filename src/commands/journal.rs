@@ -205,6 +205,7 @@ async fn run_replay(args: ReplayArgs, context: &Context) -> anyhow::Result<Outco
         "rows_sent",
         "batches_sent",
         "rows_differing",
+        "batches_retired",
         "batches_incomplete",
     ]);
     let mut whole = true;
@@ -217,6 +218,7 @@ async fn run_replay(args: ReplayArgs, context: &Context) -> anyhow::Result<Outco
             position(done.rows_sent),
             position(done.batches_sent),
             position(done.rows_differing),
+            position(done.batches_retired),
             position(done.batches_incomplete),
         ]);
     }

@@ -14,6 +14,7 @@ use super::job::{self, Job};
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Cell, Format, Rows};
+use crate::retention;
 
 /// Billing months.
 #[derive(Debug, Subcommand)]
@@ -53,6 +54,8 @@ struct Standing {
     closed: Option<PeriodRow>,
     sums: UsageRow,
     invoices: usize,
+    /// Its entries went by retention.
+    gone: bool,
 }
 
 async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outcome> {
@@ -62,11 +65,17 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
         database.usage(&query).await?.iter().for_each(|row| sums.add(row));
         let mut closed = database.closed_months().await?;
         closed.retain(|row| month_of(row.period) == month);
-        Ok(Standing { closed: closed.pop(), sums, invoices: database.invoices_of(month).await?.len() })
+        let (closed, gone) = (closed.pop(), retention::is_gone(database, month).await?);
+        if let Some(row) = closed.as_ref().filter(|_| gone) {
+            // What is left of it is what it was closed with.
+            sums = UsageRow { calls: row.calls, cost: row.cost, charge: row.charge, ..UsageRow::default() };
+        }
+        Ok(Standing { closed, sums, invoices: database.invoices_of(month).await?.len(), gone })
     })
     .await?;
     let grace = chrono::Duration::from_std(context.loaded.config.billing.grace)?;
     let state = match &standing.closed {
+        Some(_) if standing.gone => "closed, its entries have gone by retention",
         Some(_) => "closed",
         None if Utc::now() < month.end() => "open",
         None if Utc::now() < month.end() + grace => "over, takes late usage",
@@ -100,8 +109,8 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
         Cell::Count(sums.calls),
         Cell::Money(sums.cost),
         Cell::Money(sums.charge),
-        Cell::Count(sums.unpriced_calls),
-        Cell::Count(sums.unmetered_calls),
+        if standing.gone { Cell::Nothing } else { Cell::Count(sums.unpriced_calls) },
+        if standing.gone { Cell::Nothing } else { Cell::Count(sums.unmetered_calls) },
         Cell::Count(i64::try_from(standing.invoices)?),
         Cell::time(closed.and_then(|row| DateTime::from_timestamp_micros(row.closed_at))),
         closed.map_or(Cell::Nothing, |row| Cell::Count(i64::try_from(row.entries).unwrap_or(i64::MAX))),

@@ -14,6 +14,7 @@ use super::usage::instant;
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Cell, Format, Rows};
+use crate::retention;
 
 /// What to compare with.
 #[derive(Debug, clap::Args)]
@@ -73,6 +74,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     let (from, to) = statement.span();
     let beyond = ZONE_HOURS * 3600;
     let hours = with_database(&context.loaded, "reconcile", Missing::Refuse, async |database| {
+        if let Some(first) = DateTime::from_timestamp(from, 0) {
+            retention::has_entries(database, BillingPeriod::of_day(first.date_naive())).await?;
+        }
         Ok(database.provider_hours(only, from - beyond, to + beyond).await?)
     })
     .await?;

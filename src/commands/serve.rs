@@ -36,7 +36,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Outcome> {
         }
         tracing::info!("stopping: nothing more is accepted, what was acknowledged is being shipped");
     };
-    topology::serve(&context.loaded.config, shutdown, |server| {
+    topology::serve(&context.loaded.config, Some(context.loaded.clone()), shutdown, |server| {
         let line = format!(
             "ready otlp_grpc={} otlp_http={} admin={} clickhouse={}",
             server.otlp_grpc,

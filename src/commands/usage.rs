@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
 use crate::output::{self, Cell, Format, Object, Rows};
+use crate::retention;
 
 /// What is counted and how it is grouped.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,8 @@ struct Report {
     rows: Rows,
     /// One row, without dimensions.
     totals: Rows,
+    /// Months of whose entries some may be of the window, and are gone.
+    retired: Vec<BillingPeriod>,
 }
 
 /// The columns after the dimensions.
@@ -85,21 +88,45 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
         }
     }
     let query = UsageQuery { window, by, tenant: args.tenant };
-    let found = with_database(&context.loaded, "usage", Missing::Refuse, async |database| {
-        Ok(database.usage(&query).await?)
+    let currency = context.loaded.config.billing.currency.code();
+    let report = with_database(&context.loaded, "usage", Missing::Refuse, async |database| {
+        Report::read(database, &query, currency).await
     })
     .await?;
-    let report = Report::of(&query, &found, context.loaded.config.billing.currency.code())?;
+    if let Some(note) = report.note() {
+        // Rows alone go to standard output.
+        eprintln!("{note}");
+    }
     output::print(&report.text(context.format))?;
     Ok(Outcome::Done)
 }
 
 /// The JSON document of a report, as the command prints it, for pages.
 pub async fn document(database: &Database, query: &UsageQuery, currency: &str) -> anyhow::Result<String> {
-    Ok(Report::of(query, &database.usage(query).await?, currency)?.text(Format::Json))
+    Ok(Report::read(database, query, currency).await?.text(Format::Json))
 }
 
 impl Report {
+    /// Sums what is there, and says what is not any more.
+    async fn read(database: &Database, query: &UsageQuery, currency: &str) -> anyhow::Result<Self> {
+        if let Window::Month(month) = query.window {
+            retention::has_entries(database, month).await?;
+        }
+        let report = Self::of(query, &database.usage(query).await?, currency)?;
+        let months = database.retired().await?.months;
+        // Usage is billed in its month or in a later one.
+        let retired = months.into_iter().filter(|month| report.from < month.end()).collect();
+        Ok(Self { retired, ..report })
+    }
+
+    /// What people are told beside the figures.
+    fn note(&self) -> Option<String> {
+        let (first, last) = (self.retired.first()?, self.retired.last()?);
+        Some(format!(
+            "note: entries of this time that were billed in the months {first} to {last} have gone by retention; they are in none of these sums"
+        ))
+    }
+
     /// `currency` is that of a report in which nothing costs anything.
     fn of(query: &UsageQuery, found: &[UsageRow], currency: &str) -> anyhow::Result<Self> {
         let (from, to) = match query.window {
@@ -122,7 +149,7 @@ impl Report {
         }
         let mut totals = Rows::new(FIGURES);
         totals.push(figures(&sums, currency));
-        Ok(Self { from, to, dimensions: query.by.len(), rows, totals })
+        Ok(Self { from, to, dimensions: query.by.len(), rows, totals, retired: Vec::new() })
     }
 
     fn text(&self, format: Format) -> String {
@@ -136,6 +163,7 @@ impl Report {
                 period: Period { from: instant_text(self.from), to: instant_text(self.to) },
                 rows: &self.rows,
                 totals: self.totals.last(),
+                retired_months: self.retired.iter().map(BillingPeriod::to_string).collect(),
             }),
         }
     }
@@ -146,6 +174,8 @@ struct Document<'a> {
     period: Period,
     rows: &'a Rows,
     totals: Option<Object<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    retired_months: Vec<String>,
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! `verify`: recompute the ledger and list what does not hold.
 
-use billing::verify;
+use billing::{explain, verify};
 use domain::time::BillingPeriod;
 use serde_json::json;
 
@@ -38,6 +38,9 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
         output::json(&json!({
             "entries": found.entries, "calls": found.calls, "months": found.months, "outcomes": balance.outcomes,
             "ledger_calls": balance.calls.1, "calls_off": balance.calls_off(),
+            "retired_outcomes": balance.retired,
+            "retired_until": found.retired.last_day.map(|day| schemas::rows::day_of(day).to_string()),
+            "retired_months": found.retired.months.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "quarantine_rows": balance.held, "collectors": collectors,
             "findings": findings,
         }))
@@ -53,15 +56,22 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
                 one.host, one.appended, one.shipped
             );
         }
-        if !balance.outcomes.is_empty() {
+        if balance.seen() > 0 {
             let outcomes: Vec<String> =
-                balance.outcomes.iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
+                balance.by_outcome().iter().map(|(outcome, spans)| format!("{spans} {outcome}")).collect();
             text += &format!(
                 "balance: {} spans seen = {}; {} of them stand for a call, the ledger has {} calls\n",
                 balance.seen(),
                 outcomes.join(" + "),
                 balance.standing(),
                 balance.calls.1
+            );
+        }
+        if let Some(gone) = explain::gone_in_words(&found.retired) {
+            text += &format!(
+                "retention: {gone} have gone, {} spans and {} calls of the above; they were not looked at\n",
+                found.retired.spans(),
+                found.retired.calls
             );
         }
         if balance.held > 0 {

@@ -21,6 +21,7 @@ pub struct Loaded {
     pub entries: Vec<Entry>,
     /// What is odd but harmless, a line each.
     pub notices: Vec<String>,
+    sources: Sources,
 }
 
 /// One key of a configuration.
@@ -91,11 +92,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         }
     }
     match Config::read(&mut values) {
-        Some(config) => {
+        Some(mut config) => {
+            if !values.found.contains_key(relations::EVIDENCE_KEPT) {
+                relations::keep_evidence_long_enough(&mut config);
+            }
             let entries = entries(&config, &values);
             values.faults.extend(relations::faults(&config, &entries));
             if values.faults.is_empty() {
-                Ok(Loaded { config, entries, notices })
+                Ok(Loaded { config, entries, notices, sources: sources.clone() })
             } else {
                 Err(ConfigError::Faults(values.faults))
             }
@@ -113,6 +117,21 @@ fn entries(config: &Config, values: &Values) -> Vec<Entry> {
 }
 
 impl Loaded {
+    /// The configuration with the file as it is now, if it says something else than before. Variables and flags of a process
+    /// do not change.
+    ///
+    /// # Errors
+    /// As [`load`]; [`ConfigError::File`] where the file cannot be read any more.
+    pub fn reread(&self) -> Result<Option<Self>, ConfigError> {
+        let Some((path, text)) = &self.sources.file else { return Ok(None) };
+        let now = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::File { path: path.clone(), source })?;
+        if now == *text {
+            return Ok(None);
+        }
+        load(&Sources { file: Some((path.clone(), now)), ..self.sources.clone() }).map(Some)
+    }
+
     /// Where a key's value came from.
     pub fn origin(&self, path: &str) -> &Origin {
         self.entries

@@ -173,3 +173,27 @@ fn a_file_that_is_not_toml_names_its_line() {
     let error = load(&sources(Some("[otlp]\n\ngrpc_addr = \n"), &[], &[])).unwrap_err().to_string();
     assert!(error.contains("ledgerline.toml is not TOML: line 3"), "{error}");
 }
+
+#[test]
+fn evidence_is_kept_for_as_long_as_usage_may_be_late_and_entries_longer() {
+    let kept = |variables: &[(&str, &str)]| load(&sources(None, variables, &[])).unwrap().config.retention;
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!((kept(&[]).observations.get(), kept(&[]).ledger.get()), (days(400), None));
+    let late = ("LEDGERLINE_BILLING_LATE_LIMIT", "36500d");
+    assert_eq!(kept(&[late]).observations.get(), None, "nobody said how long, so nothing goes too early");
+
+    let faulty = |variables: &[(&str, &str)]| faults(&sources(None, variables, &[])).join("; ");
+    let (evidence, ledger) = ("LEDGERLINE_RETENTION_OBSERVATIONS", "LEDGERLINE_RETENTION_LEDGER");
+    // Twice 35 d, 26 h, 10 min, 24 h and two days.
+    let said = faulty(&[(evidence, "74d")]);
+    assert!(
+        said.contains("expected `forever` or at least 75d") && said.contains("lower billing.late_limit"),
+        "{said}"
+    );
+    assert_eq!(kept(&[(evidence, "75d")]).observations.get(), days(75));
+    assert!(faulty(&[late, (evidence, "400d")]).contains("at least 7300"), "said so, it is a fault");
+    assert!(faulty(&[(ledger, "434d")]).contains("at least 435d"));
+    assert_eq!(kept(&[(ledger, "3650d")]).ledger.get(), days(3650));
+    assert!(faulty(&[(evidence, "forever"), (ledger, "3650d")]).contains("while retention.observations is"));
+    assert!(faulty(&[(evidence, "90h")]).contains("whole days"));
+}

@@ -15,6 +15,12 @@ pub struct ByteSize(u64);
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Ratio(f64);
 
+/// How long something is kept: for whole days, or for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep(Option<Duration>);
+
+const FOREVER: &str = "forever";
+
 /// Largest first, so that writing picks the largest that fits. Powers of ten are only read.
 const SIZES: &[(&str, u64)] = &[
     ("TiB", 1 << 40),
@@ -85,6 +91,36 @@ impl Setting for Duration {
     }
 }
 
+impl Keep {
+    /// For ever.
+    pub const FOREVER: Self = Self(None);
+
+    /// How long; `None`: for ever.
+    pub fn get(self) -> Option<Duration> {
+        self.0
+    }
+}
+
+impl Setting for Keep {
+    const EXPECTED: &'static str = "`forever`, or whole days such as 400d";
+
+    fn read(value: &Value) -> Option<Self> {
+        if value.as_str()?.trim() == FOREVER {
+            return Some(Self::FOREVER);
+        }
+        let kept = Duration::read(value)?;
+        (kept >= A_DAY && kept.as_secs().is_multiple_of(A_DAY.as_secs()) && kept.subsec_nanos() == 0)
+            .then_some(Self(Some(kept)))
+    }
+
+    fn write(&self) -> Option<Value> {
+        self.0.map_or_else(|| Some(Value::String(FOREVER.to_owned())), |kept| kept.write())
+    }
+}
+
+/// A day without leap seconds, as `d` means it.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
 impl Setting for Ratio {
     const EXPECTED: &'static str = "a share from 0 to 1, such as 0.1";
 
@@ -124,6 +160,16 @@ fn in_largest_unit(amount: u64, units: &[(&str, u64)]) -> String {
 mod tests {
     use super::*;
     use crate::config::setting::read_text;
+
+    #[test]
+    fn what_is_kept_is_kept_for_whole_days_or_for_ever() {
+        assert_eq!(read_text::<Keep>("forever").unwrap().get(), None);
+        assert_eq!(read_text::<Keep>("400d").unwrap().get(), Some(400 * A_DAY));
+        assert_eq!(read_text::<Keep>("48h").unwrap().write(), Some(Value::String("2d".into())));
+        for bad in ["", "0d", "12h", "36h", "for ever", "400"] {
+            assert!(read_text::<Keep>(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_are_a_number_and_a_unit() {

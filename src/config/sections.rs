@@ -13,7 +13,7 @@ use domain::budget::Budget;
 use domain::money::{Cost, Currency};
 
 use super::place::{HttpUrl, Name, Secret};
-use super::quantity::{ByteSize, Ratio};
+use super::quantity::{ByteSize, Keep, Ratio};
 use super::setting::{LogFilter, LogFormat};
 use super::settings::settings;
 
@@ -128,6 +128,17 @@ settings! {
         /// Calls that nobody charges for, by what a span attribute of theirs says: cache hits of a gateway, calls with a
         /// customer's own provider key. See `docs/rules.md`, section 2.
         not_billable: Vec<Ruling> = "";
+    }
+
+    /// How long evidence and entries are kept; what is older goes a whole day or month at a time. Sampled spans have
+    /// `trace.retention`. See `docs/retention.md`.
+    retention: Retention {
+        /// How long what was reported of calls is kept after it was received. It stays longer where it is not settled or of
+        /// a month that is not closed. Left to the default, `forever` where `billing.late_limit` asks for more than it.
+        observations: Keep = "400d";
+        /// How long the entries of a month are kept after its end; only of one that is closed and issued. Its invoices and
+        /// what it was closed with stay.
+        ledger: Keep = "forever";
     }
 
     /// Telling of budgets.

@@ -250,3 +250,49 @@ fn what_waits_stands_apart_and_an_unreachable_ledger_is_said() {
     assert!(server.metrics().contains("ledgerline_budget_failing 1"));
     server.kill();
 }
+
+/// Scenario: the limit of a budget is raised in the configuration's file of a running server, and another budget is added; then
+/// the file is broken, and mended without the first.
+/// Guarantees: what is in the file is in force without a restart, with what was spent before; a file that does not hold
+/// changes nothing; a budget that is gone is not there.
+#[test]
+fn budgets_are_those_of_the_file_as_it_is_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("budgets.toml");
+    let write = |budgets: &[(&str, &str)]| {
+        let text: String = budgets
+            .iter()
+            .map(|(name, limit)| {
+                format!(
+                    "[[budget]]\nname = \"{name}\"\nper = \"month\"\nof = \"charge\"\nlimit = \"{limit}\"\n"
+                )
+            })
+            .collect();
+        std::fs::write(&file, text).unwrap();
+    };
+    write(&[("all", "0.000001")]);
+    let server = Server::start(&dir.path().join("data"), &["--config", file.to_str().unwrap()]);
+    assert_eq!(server.post(JSON, &request(0..10)).unwrap().status, 200);
+    server.succeed("settle");
+    let spent = charged(&server);
+    let all = once(&server, "/v1/budget/all", |answer| answer["spent"] == spent.as_str());
+    assert_eq!(all["decision"], "deny");
+
+    write(&[("all", "1000"), ("other", "500")]);
+    let all = once(&server, "/v1/budget/all", |answer| answer["limit"] == "1000.000000000000");
+    assert_eq!((&all["decision"], &all["spent"]), (&json!("allow"), &json!(spent)), "{all}");
+    assert_eq!(once(&server, "/v1/budget/other", |_| true)["spent"], json!(spent));
+
+    std::fs::write(&file, "[[budget]]\nname = 7\n").unwrap();
+    // A look later than the write: what it knows is of a later second.
+    let seen = once(&server, "/v1/budget/all", |answer| answer["as_of"] != all["as_of"]);
+    let again = once(&server, "/v1/budget/all", |answer| answer["as_of"] != seen["as_of"]);
+    assert_eq!(again["limit"], "1000.000000000000");
+
+    write(&[("other", "500")]);
+    while get(&server, "/v1/budget/all").status != 404 {
+        std::thread::yield_now();
+    }
+    assert_eq!(once(&server, "/v1/budget/other", |_| true)["decision"], "allow");
+    server.stop();
+}

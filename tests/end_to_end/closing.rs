@@ -165,7 +165,7 @@ async fn outcome(database: &Database) -> (PeriodRow, Vec<Invoice>) {
 }
 
 /// A copy of the ledger and all it stands on.
-async fn copy(from: &Database, name: &str) -> Database {
+pub async fn copy(from: &Database, name: &str) -> Database {
     let copy = Database::new(Target { database: name.into(), ..from.target().clone() });
     copy.migrate().await.unwrap();
     let sql = format!(

@@ -29,6 +29,7 @@ mod proxy;
 mod lying;
 mod poison;
 mod restore;
+mod retention;
 mod upgrades;
 mod collectors;
 mod late;
@@ -39,6 +40,7 @@ mod exporters;
 mod console;
 mod dashboards;
 mod forwarding;
+mod isolation;
 mod sampling;
 mod budgets;
 // The seeded draws that generated traces are made with.

@@ -51,6 +51,17 @@ pub enum AdjustError {
         "no call that stands is meant; `ledgerline explain` shows what became of one, `ledgerline usage` what there is"
     )]
     NoCalls,
+    /// Evidence of the calls may be gone, so they cannot be settled anew.
+    #[error(
+        "{calls} of these calls ended until {until}, and evidence of then has gone by retention: what stands for them stays; \
+         leave them out by --from, or give what you mean as `ledgerline adjust credit` or `charge`"
+    )]
+    Retired {
+        /// How many entries.
+        calls: usize,
+        /// Until when.
+        until: String,
+    },
     /// Nothing of that id can be revoked.
     #[error("override {id:?} {why}; `ledgerline adjust list` shows what there is")]
     NotRevocable {
@@ -167,6 +178,28 @@ fn revocable<'k>(known: &'k [OverrideRow], id: &str) -> Result<&'k OverrideRow, 
     }
 }
 
+/// Refuses calls of which evidence may have gone by retention.
+async fn are_whole(settler: &Settler, reports: &BTreeSet<StandingReport>) -> Result<(), AdjustError> {
+    let Some(until) = settler.frozen().until() else { return Ok(()) };
+    let traces: BTreeSet<[u8; 16]> = reports.iter().map(|report| report.trace_id).collect();
+    let traces: Vec<[u8; 16]> = traces.into_iter().collect();
+    let frozen = settler.database().entries_of_traces(&traces, 0..=until).await?;
+    let calls: BTreeSet<StandingReport> = frozen
+        .into_iter()
+        .map(|entry| StandingReport {
+            realm: entry.facts.realm.as_str().to_string(),
+            trace_id: entry.facts.trace.bytes(),
+            span_id: entry.facts.span.bytes(),
+        })
+        .filter(|report| reports.contains(report))
+        .collect();
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let until = domain::time::EventTime::from_nanos(until).to_string();
+    Err(AdjustError::Retired { calls: calls.len(), until })
+}
+
 /// An order on its way.
 struct Work<'o> {
     order: &'o Order,
@@ -186,6 +219,7 @@ impl Work<'_> {
         let database = settler.database().clone();
         // Begun before and not ended: what was written down then counts, with its time.
         let begun = database.override_calls_of(&self.adjusted.id).await?;
+        let is_begun = !begun.is_empty();
         if let Some(row) = begun.first() {
             self.decided_at = row.decided_at;
         }
@@ -198,6 +232,9 @@ impl Work<'_> {
         let reports: BTreeSet<StandingReport> = reports.into_iter().chain(written).collect();
         if reports.is_empty() {
             return Err(AdjustError::NoCalls);
+        }
+        if !is_begun {
+            are_whole(settler, &reports).await?;
         }
         self.adjusted.calls = reports.len() as u64;
         let rows: Vec<OverrideCallRow> =

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::NaiveDate;
 use domain::identity::{CallId, EntryId, SpanId, TraceId};
-use domain::ledger::Entry;
+use domain::ledger::{Entry, EntryType};
 use domain::overrides::Act;
 use domain::price::{RateCard, UnitPart};
 use domain::resolve::SpanRef;
 use domain::time::EventTime;
 use rust_decimal::Decimal;
-use schemas::rows::{DecisionRow, OverrideCallRow, OverrideRow};
-use schemas::{Database, DatabaseError, SeenRow};
+use schemas::rows::{DecisionRow, OverrideCallRow, OverrideRow, day_of};
+use schemas::{Database, DatabaseError, Retired, SeenRow};
 
 use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
@@ -24,6 +25,16 @@ pub enum ExplainError {
          of the ledger, and run `ledgerline settle` if the call is fresh"
     )]
     Unknown(String),
+    /// Nothing is known under that name any more.
+    #[error(
+        "nothing is known of {name:?} any more, if anything was: {gone} have gone by retention; what was issued remains in the invoices"
+    )]
+    Gone {
+        /// The name.
+        name: String,
+        /// What is gone.
+        gone: String,
+    },
     /// The database failed.
     #[error("the evidence cannot be read")]
     Database(#[from] DatabaseError),
@@ -95,14 +106,30 @@ pub struct Explanation {
     pub overrides: Vec<OverrideExplained>,
     /// Entries by call, in the order they were posted.
     pub calls: BTreeMap<CallId, Vec<EntryExplained>>,
+    /// What of it went by retention; `None` where all there was is here.
+    pub gone: Option<Gone>,
+}
+
+/// What of a story went by retention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The last day of receipt of which evidence is gone.
+    pub received_until: NaiveDate,
+    /// Spans that are known by what was decided about them, or posted for them, alone: what became of each, and by which rule.
+    pub spans: Vec<(SpanRef, String, String)>,
 }
 
 /// Explains a trace id, a response id, an entry id or a call id.
 pub async fn explain(database: &Database, name: &str) -> Result<Explanation, ExplainError> {
     let traces = find(database, name.trim()).await?;
     let traces = database.traces_beside(&traces).await?;
+    let retired = database.retired().await?;
     if traces.is_empty() {
-        return Err(ExplainError::Unknown(name.chars().take(120).collect()));
+        let name = name.chars().take(120).collect();
+        return Err(match gone_in_words(&retired) {
+            Some(gone) => ExplainError::Gone { name, gone },
+            None => ExplainError::Unknown(name),
+        });
     }
     let seen = database.seen_of_traces(&traces).await?;
     let decisions = database.decisions_of_traces(&traces).await?;
@@ -114,7 +141,45 @@ pub async fn explain(database: &Database, name: &str) -> Result<Explanation, Exp
         cards.insert(row.price_id.clone(), PriceRow::from_table(row).card()?);
     }
     let overrides = overrides(database, &traces).await?;
-    Ok(Explanation { overrides, ..put_together(seen, decisions, entries, &settled, &cards) })
+    let gone = gone(&retired, &seen, &decisions, &entries);
+    Ok(Explanation { overrides, gone, ..put_together(seen, decisions, entries, &settled, &cards) })
+}
+
+/// What went by retention, for a sentence; nothing where nothing did.
+pub fn gone_in_words(retired: &Retired) -> Option<String> {
+    let evidence = retired.last_day.map(|day| format!("evidence received until {}", day_of(day)));
+    let entries = retired.months.last().map(|month| format!("entries billed until {month}"));
+    Some(evidence.into_iter().chain(entries).collect::<Vec<_>>().join(" and "))
+        .filter(|text| !text.is_empty())
+}
+
+/// Spans that decisions and entries know of and the log does not, where their evidence can have gone.
+fn gone(retired: &Retired, seen: &[SeenRow], decisions: &[DecisionRow], entries: &[Entry]) -> Option<Gone> {
+    let (received_until, until) = (day_of(retired.last_day?), retired.frozen_until?);
+    let here: BTreeSet<SpanRef> = seen.iter().filter_map(|seen| span(seen.trace_id, seen.span_id)).collect();
+    let mut gone: BTreeMap<SpanRef, (String, String)> = BTreeMap::new();
+    for entry in entries {
+        let of_call = matches!(entry.entry_type, EntryType::Usage | EntryType::Correction);
+        if of_call && entry.facts.occurred_at.nanos() <= until {
+            let span = SpanRef { trace: entry.facts.trace, span: entry.facts.span };
+            gone.insert(span, (entry.facts.state.name().to_string(), entry.facts.rule.clone()));
+        }
+    }
+    if gone.is_empty() {
+        return None;
+    }
+    for row in decisions {
+        if let Some(span) = row.span() {
+            gone.insert(span, (row.outcome.clone(), row.rule.clone()));
+        }
+    }
+    gone.retain(|span, _| !here.contains(span));
+    let spans: Vec<_> = gone.into_iter().map(|(span, (outcome, rule))| (span, outcome, rule)).collect();
+    (!spans.is_empty()).then_some(Gone { received_until, spans })
+}
+
+fn span(trace: [u8; 16], span: [u8; 8]) -> Option<SpanRef> {
+    Some(SpanRef { trace: TraceId::from_bytes(trace)?, span: SpanId::from_bytes(span)? })
 }
 
 async fn overrides(

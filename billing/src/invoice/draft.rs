@@ -71,6 +71,11 @@ pub enum DraftError {
     /// A price that entries name is damaged.
     #[error("a price that entries were rated with cannot be read")]
     Price(#[from] PriceRowError),
+    /// Its entries are gone.
+    #[error(
+        "the entries of {0} have gone by retention (retention.ledger); what was issued for it remains: `ledgerline invoice export --month {0}`"
+    )]
+    Retired(BillingPeriod),
     /// A price that entries name is missing.
     #[error(
         "entries of {tenant:?} name price {price_id}, which the table prices does not hold; run `ledgerline verify`"
@@ -97,6 +102,9 @@ impl Draft {
     /// The drafts of a month, by tenant, from what was posted. Lines that correct earlier invoices name those that were issued until `as_of`
     /// (microseconds since the epoch).
     pub async fn of(database: &Database, period: BillingPeriod, as_of: i64) -> Result<Vec<Self>, DraftError> {
+        if database.retired().await?.months.contains(&period) {
+            return Err(DraftError::Retired(period));
+        }
         let closed = database.closed_months().await?.into_iter().find(|row| month_of(row.period) == period);
         let closed_by = match closed {
             Some(row) => Some(ClosedBy {

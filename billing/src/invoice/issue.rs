@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use domain::money::{Currency, ExchangeRate};
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
-use schemas::rows::{InvoiceLineRow, InvoiceRow, date_number, date_of, month_number, month_of};
+use schemas::rows::{InvoiceLineRow, InvoiceRow, date_number, day_of, month_number, month_of};
 use schemas::{Database, DatabaseError};
 
 use super::draft::{Draft, DraftError};
@@ -224,7 +224,7 @@ fn stored(
         base: Currency::parse(base).ok()?,
         quote: Currency::parse(quote).ok()?,
         rate: Decimal::try_from_i128_with_scale(rate?, RATE_SCALE).ok()?.normalize(),
-        date: date_of(date?),
+        date: day_of(date?),
         source: source.to_string(),
     })
 }

@@ -122,6 +122,6 @@ pub async fn import(
         content: source.content.clone(),
         program: env!("CARGO_PKG_VERSION").to_string(),
     };
-    database.insert_rate_source(&format!("rate source {source_id} {}", row.known_from), &row).await?;
+    database.insert_rate_source(&row).await?;
     Ok(true)
 }

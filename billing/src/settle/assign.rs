@@ -1,9 +1,9 @@
 //! What to post for a resolved set, and what to write down of each span that is not plainly billed.
 
 use domain::identity::CallId;
-use domain::ledger::{self, State};
+use domain::ledger::{self, Facts, Quantities, State};
 use domain::overrides::Effect;
-use domain::resolve::{Outcome, Resolution, Rule, SpanOutcome};
+use domain::resolve::{Outcome, Resolution, ResolvedCall, Rule, SpanOutcome};
 use schemas::rows::DecisionRow;
 
 use super::Settler;
@@ -14,12 +14,28 @@ use super::target::{Target, target};
 /// The rule of a call that is not billed because a person said so.
 const RULE: &str = "override";
 
+/// What should stand for a call, and what people decided about it.
+pub(super) type Targeted = (Target, Effect);
+
+/// What is to be billed of a call, if anything.
+pub(super) fn wanted<'t>(
+    call: &ResolvedCall,
+    (target, effect): &'t Targeted,
+) -> Option<(&'t Facts, &'t Quantities)> {
+    let billed = call.ruled.is_none() && effect.reversed_by.is_none();
+    billed.then_some((&target.facts, &target.quantities))
+}
+
 impl Settler {
     /// Adds to `batch` whatever makes the ledger say what was resolved of a closed set of traces.
     pub(super) fn assign(&mut self, component: Component, resolution: &Resolution, batch: &mut Batch) {
+        let earliest = component.iter().filter_map(|key| self.store.extent(key)).map(|extent| extent.0).min();
+        if earliest.is_some_and(|earliest| self.frozen.touches(earliest)) {
+            return self.assign_beside_frozen(component, resolution, batch);
+        }
         let standing = self.store.standing(&component);
         let ids = ledger::call_ids(&resolution.calls, &standing);
-        let mut targets: Vec<(Target, Effect)> = Vec::with_capacity(ids.len());
+        let mut targets: Vec<Targeted> = Vec::with_capacity(ids.len());
         for (call, &id) in resolution.calls.iter().zip(&ids) {
             let stands = ledger::standing_of(id, &standing);
             let pinned = stands.and_then(|stands| self.shelf.pinned(stands));
@@ -28,15 +44,8 @@ impl Settler {
             let target = target(call, &effect, prices, plans, pinned.as_ref(), &self.config.currency);
             targets.push((target, effect));
         }
-        let wanted: Vec<_> = resolution
-            .calls
-            .iter()
-            .zip(&targets)
-            .map(|(call, (target, effect))| {
-                let billed = call.ruled.is_none() && effect.reversed_by.is_none();
-                billed.then_some((&target.facts, &target.quantities))
-            })
-            .collect();
+        let wanted: Vec<_> =
+            resolution.calls.iter().zip(&targets).map(|(call, target)| wanted(call, target)).collect();
         batch.entries.extend(ledger::assign(resolution, &ids, &wanted, &standing, &self.periods));
         for outcome in &resolution.outcomes {
             self.decide(&component, outcome, &ids, &targets, batch);
@@ -45,12 +54,12 @@ impl Settler {
     }
 
     /// Writes down what became of a span, unless it is plainly billed, says it by its kind, or was said before.
-    fn decide(
+    pub(super) fn decide(
         &self,
         component: &[TraceKey],
         outcome: &SpanOutcome,
         ids: &[CallId],
-        targets: &[(Target, Effect)],
+        targets: &[Targeted],
         batch: &mut Batch,
     ) {
         let Some(key) = component.iter().find(|key| key.trace == outcome.span.trace) else { return };

@@ -106,6 +106,7 @@ impl Settler {
                 tracing::info!(plans = %self.plans.version, "charging by new plans from now on");
             }
             self.follow_overrides().await?;
+            self.follow_retirements().await?;
             let changed = self.database.price_sources_changed().await?;
             if changed != self.shelf.changed {
                 self.shelf.changed = changed;

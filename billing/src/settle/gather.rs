@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use domain::identity::CollectorId;
 use sabotage::Bug;
 use schemas::record;
-use schemas::rows::{BatchRow, RecordRow};
+use schemas::rows::{BatchRow, CollectorRow, RecordRow};
 
 use super::row::Row;
 use super::{PassSummary, SettleError, Settler};
@@ -75,13 +75,21 @@ impl Hole {
 }
 
 impl Settler {
+    /// Whether another settler may be posting: one that was heard of lately.
+    fn several_settle(&self, collectors: &[CollectorRow]) -> bool {
+        let lately = (self.clock)() / 1000 - 120_000_000;
+        collectors.iter().filter(|row| row.settles && row.heartbeat_at >= lately).count() > 1
+    }
+
+    /// The same, asked now.
+    pub(crate) async fn is_shared(&self) -> Result<bool, SettleError> {
+        Ok(self.several_settle(&self.database.collectors().await?))
+    }
+
     /// Reads the next batches of every collector into the store.
     pub(super) async fn gather(&mut self, summary: &mut PassSummary) -> Result<(), SettleError> {
         let collectors = self.database.collectors().await?;
-        let now = (self.clock)();
-        // A settler that was heard of lately may still be posting.
-        let lately = now / 1000 - 120_000_000;
-        self.shared = collectors.iter().filter(|row| row.settles && row.heartbeat_at >= lately).count() > 1;
+        self.shared = self.several_settle(&collectors);
         let ids: BTreeSet<CollectorId> =
             collectors.iter().filter_map(|row| CollectorId::from_bytes(row.collector_id)).collect();
         let mut room = self.config.rows_a_pass;
@@ -115,6 +123,11 @@ impl Settler {
         };
         let mut rows = rows.into_iter().peekable();
         for batch in run.batches {
+            if self.frozen.has_gone(collector, batch) {
+                // Settled, then retired; the cursor stands before it because cursors were lost.
+                while rows.next_if(|row| row.seq <= batch.last_seq).is_some() {}
+                continue;
+            }
             let (mut found, mut hash) = (0, 0);
             while let Some(row) = rows.next_if(|row| row.seq <= batch.last_seq) {
                 // In quarantine: it comes again under another position, if it comes.

@@ -25,6 +25,7 @@ mod book;
 mod reprice;
 mod late_duplicates;
 mod overrule;
+mod retired;
 mod reread;
 mod task;
 mod post;
@@ -45,6 +46,7 @@ use schemas::{Database, DatabaseError};
 
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::ShelfError;
+use crate::retire::{Frozen, Retention};
 pub use gather::{GatherError, Hole};
 pub use reprice::{Repriced, Repricing, Scope, reprice};
 pub use reread::{Candidates, ChangeKey, Changed, Reader, Rehearsal, Selection, Which};
@@ -81,6 +83,8 @@ pub struct SettleConfig {
     pub config_hash: String,
     /// Whether what waits is estimated, which rates it once more.
     pub estimate_waiting: bool,
+    /// How long evidence and entries are kept.
+    pub retention: Retention,
 }
 
 impl Default for SettleConfig {
@@ -97,6 +101,7 @@ impl Default for SettleConfig {
             grace: Duration::from_secs(72 * 3600),
             config_hash: String::new(),
             estimate_waiting: false,
+            retention: Retention::default(),
         }
     }
 }
@@ -170,6 +175,10 @@ pub struct Settler {
     plans_changed: i64,
     /// How many overrides of calls there were when it last looked.
     overrides_seen: u64,
+    /// What is not judged again, because evidence or entries of it went by retention.
+    frozen: Frozen,
+    /// When something was last retired, as last seen (microseconds since the epoch).
+    last_retirement: i64,
     /// Whether the ledger's currency is known to be the configured one.
     is_currency_held: bool,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
@@ -203,6 +212,8 @@ impl Settler {
             plans: PlanShelf::default(),
             plans_changed: 0,
             overrides_seen: 0,
+            frozen: Frozen::default(),
+            last_retirement: 0,
             is_currency_held: false,
             shared: false,
             stale: false,
@@ -231,6 +242,7 @@ impl Settler {
         self.periods = Periods::closed(self.database.closed_periods().await?);
         self.shelf.keep(self.database.prices().await?);
         self.overrides_seen = self.database.override_calls_count().await?;
+        self.follow_retirements().await?;
         let (store, saved) = (&mut self.store, &self.saved);
         self.database
             .index_since(since, |row| {

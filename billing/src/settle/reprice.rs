@@ -83,6 +83,7 @@ pub async fn reprice(settler: &mut Settler, scope: &Scope, apply: bool) -> Resul
         tenant: scope.tenant.clone(),
         provider: scope.provider.clone(),
         model: scope.model.clone(),
+        made_since: settler.database.retired().await?.ledger_from(),
     };
     let calls = settler.database.reprice_count(&filter).await?;
     let slices = calls.div_ceil(CALLS_A_SLICE).max(1);

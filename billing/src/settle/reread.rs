@@ -165,7 +165,7 @@ impl Candidates {
             self.at = rows.last().map(|row| (day, (row.collector_id, row.seq)));
             for row in rows {
                 let kept = observation(row)?;
-                if self.selection.selects(&kept) && read(&kept).is_some() {
+                if self.selection.selects(&kept) && !settler.frozen.holds(kept.end) && read(&kept).is_some() {
                     let realm = kept.key.realm.clone();
                     self.open.insert(TraceKey { trace: kept.trace, realm });
                 }
@@ -257,6 +257,10 @@ impl Settler {
                 self.store.wake(key).map_err(GatherError::Changed)?;
                 let held: Vec<(Position, &Evidence)> = self.store.held(key).collect();
                 for reading in read_anew(&held, &attributes, &candidates.selection, read)? {
+                    // Of its call evidence may be gone: what stands for it stays.
+                    if self.frozen.holds(reading.end) {
+                        continue;
+                    }
                     let evidence = Evidence::Observation(Box::new(reading.clone()));
                     let position = (rehearsing(), anew.len() as u64 + 1);
                     let row = Row::new(position, record::encode(&evidence)).map_err(GatherError::Changed)?;

@@ -24,6 +24,7 @@ use smallvec::{SmallVec, smallvec};
 use super::row::{Row, scope_hash, trace_hash};
 use super::window::Window;
 use super::{SettleConfig, nanos};
+use crate::retire::Frozen;
 
 /// A trace of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -378,6 +379,27 @@ impl Store {
         calls.sort_unstable();
         calls.dedup();
         calls.iter().filter_map(|call| Some((*call, self.standing.get(call)?))).collect()
+    }
+
+    /// Spans of which the log holds nothing that was settled before, sorted. What is in memory may be gone from there.
+    pub fn fresh_spans(&self, component: &[TraceKey], frozen: &Frozen) -> BTreeSet<(TraceKey, SpanId)> {
+        let mut fresh = BTreeSet::new();
+        let mut known = BTreeSet::new();
+        for (key, trace) in component.iter().filter_map(|key| Some((key, self.hot.get(key)?))) {
+            for held in &trace.evidence {
+                if let Some(Evidence::Observation(observation)) = &held.evidence {
+                    let unsettled = trace.unsettled.contains(&held.position);
+                    if !unsettled && frozen.has_gone_from_log(held.position, observation.received_at.nanos())
+                    {
+                        continue;
+                    }
+                    let spans = if unsettled { &mut fresh } else { &mut known };
+                    spans.insert((key.clone(), observation.span));
+                }
+            }
+        }
+        fresh.retain(|span| !known.contains(span));
+        fresh
     }
 
     /// The hash of the decision that stands for a span.

@@ -7,8 +7,14 @@ use std::time::Duration;
 use domain::price::PriceBook;
 use sabotage::Bug;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::retire::{Retired, retire};
 
 use super::{GatherError, PassSummary, SettleError, Settler, UnpostedSum};
+
+/// How often it looks whether anything is older than its retention. One partition goes at a time, between passes.
+const RETIRE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How long it waits after an error before it starts from the cursor again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -79,6 +85,10 @@ pub struct SettleStatus {
     pub last_error: Option<String>,
     /// The prices that settlement goes by; `None` until it has begun.
     pub book: Option<Arc<PriceBook>>,
+    /// Partitions that went by retention since the start.
+    pub partitions_retired: u64,
+    /// What is older than its retention and still needed, and by what.
+    pub retention_held: Option<String>,
     /// What waits, in money; `None` until settlement has begun, and where it is not estimated.
     pub unposted: Option<Arc<Vec<UnpostedSum>>>,
 }
@@ -111,6 +121,7 @@ impl SettleTask {
     /// Settles until every handle is dropped.
     pub async fn run(mut self) {
         let mut more = false;
+        let mut look_at = Instant::now();
         loop {
             if !more {
                 tokio::select! {
@@ -138,6 +149,9 @@ impl SettleTask {
                 Ok(pass) => {
                     more = pass.more;
                     self.report(&pass);
+                    if !more && Instant::now() >= look_at {
+                        look_at = self.retire().await;
+                    }
                 }
                 Err(error) => {
                     more = false;
@@ -145,6 +159,32 @@ impl SettleTask {
                 }
             }
         }
+    }
+
+    /// Retires what is due; returns when to look again.
+    async fn retire(&mut self) -> Instant {
+        let (mut again, mut retired, mut held) = (Instant::now() + RETIRE_INTERVAL, 0, None);
+        match retire(&mut self.settler).await {
+            Ok(Retired::Nothing) => {}
+            Ok(Retired::Partition(_)) => (again, retired) = (Instant::now(), 1),
+            Ok(Retired::Held { what, why }) => held = Some(format!("{what} stays: {why}")),
+            Err(error) => {
+                // Nothing is lost by it; what was put down is gone on with the next time.
+                tracing::warn!(error = %chain(&error), "nothing was retired");
+                held.clone_from(&self.status.borrow().retention_held);
+            }
+        }
+        if held.is_some() && held != self.status.borrow().retention_held {
+            tracing::info!(
+                what = held.as_deref().unwrap_or_default(),
+                "older than its retention, and still needed"
+            );
+        }
+        self.status.send_modify(|status| {
+            status.partitions_retired += retired;
+            status.retention_held = held;
+        });
+        again
     }
 
     async fn obey(&mut self, command: Command) {

@@ -31,7 +31,9 @@ pub struct Balance {
     pub collectors: Vec<Positions>,
     /// Distinct spans by what they came to.
     pub outcomes: BTreeMap<String, u64>,
-    /// Net calls of the ledger, before the spans were counted and after.
+    /// Distinct spans of which nothing is left, by what they had come to when their day went by retention.
+    pub retired: BTreeMap<String, u64>,
+    /// Net calls of the ledger and of entries that went by retention, before the spans were counted and after.
     pub calls: (i64, i64),
     /// Rows that the database refused for what is in them, links too, and that nobody sent anew. Their spans are among
     /// those that came to `quarantined`, unless another copy of them was taken.
@@ -51,26 +53,42 @@ impl Balance {
             appended: row.appended_seq,
             shipped: row.shipped_seq,
         });
-        let before = database.net_calls().await?;
-        let outcomes = database.outcome_counts().await?;
-        let after = database.net_calls().await?;
+        let mut retired = database.retired().await?;
+        let (before, outcomes, after) = loop {
+            let (before, outcomes) = (database.net_calls().await?, database.outcome_counts().await?);
+            let after = database.net_calls().await?;
+            let now = database.retired().await?;
+            if now == retired {
+                break (before + retired.calls, outcomes, after + retired.calls);
+            }
+            // A partition went meanwhile: what was counted is neither with it nor without.
+            retired = now;
+        };
         Ok(Self {
             collectors: collectors.collect(),
             outcomes: outcomes.into_iter().map(|row| (row.outcome, row.spans)).collect(),
+            retired: retired.outcomes,
             calls: (before, after),
             held: database.count_held_in_quarantine().await?,
             gone: database.refused_and_gone().await?,
         })
     }
 
-    /// Spans of one outcome.
+    /// Spans of one outcome, those that are gone among them.
     pub fn spans(&self, outcome: &str) -> u64 {
-        self.outcomes.get(outcome).copied().unwrap_or(0)
+        let of = |spans: &BTreeMap<String, u64>| spans.get(outcome).copied().unwrap_or(0);
+        of(&self.outcomes) + of(&self.retired)
     }
 
     /// All spans seen.
     pub fn seen(&self) -> u64 {
-        self.outcomes.values().sum()
+        self.outcomes.values().chain(self.retired.values()).sum()
+    }
+
+    /// Spans by what they came to, those that are gone among them.
+    pub fn by_outcome(&self) -> BTreeMap<&str, u64> {
+        let names = self.outcomes.keys().chain(self.retired.keys());
+        names.map(|name| (name.as_str(), self.spans(name))).collect()
     }
 
     /// Spans that stand for a call each.
@@ -109,6 +127,13 @@ mod tests {
         assert_eq!(check(10, 3, (13, 13)), 0, "posted, and the cursor did not pass it yet");
         assert_eq!(check(10, 3, (14, 14)), 1, "more than is pending");
         assert_eq!(check(10, 0, (8, 12)), 0, "posted while it was drawn");
+        let gone =
+            Balance { retired: [("billed".to_string(), 4)].into(), calls: (4, 4), ..Balance::default() };
+        assert_eq!(
+            (gone.calls_off(), gone.seen(), gone.standing()),
+            (0, 4, 4),
+            "what is gone counts as it did"
+        );
         assert_eq!(check(0, 0, (-1, -1)), 1, "a ledger that fell below nothing");
     }
 }

@@ -16,8 +16,8 @@ use domain::overrides::TENANT_SOURCE;
 use domain::price::{RateCard, Reach, UnitPart};
 use domain::rate;
 use domain::time::BillingPeriod;
-use schemas::rows::{PeriodRow, month_of};
-use schemas::{Database, DatabaseError};
+use schemas::rows::{PeriodRow, month_number, month_of};
+use schemas::{Database, DatabaseError, Retired};
 
 use crate::adjust;
 use crate::period::Manifest;
@@ -47,6 +47,8 @@ pub struct Verification {
     pub months: u64,
     /// What was received, and what it came to.
     pub balance: Balance,
+    /// What went by retention, and so was not looked at.
+    pub retired: Retired,
     /// What does not hold; empty where all is well.
     pub findings: Vec<Finding>,
 }
@@ -82,6 +84,7 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
     let mut verification = Verification::default();
     let cards = cards(database, &mut verification).await?;
     let known = Known::of(database, cards).await?;
+    let retired = database.retired().await?;
     let closed: BTreeMap<BillingPeriod, PeriodRow> =
         database.closed_months().await?.into_iter().map(|row| (month_of(row.period), row)).collect();
     let months: BTreeSet<BillingPeriod> = match month {
@@ -93,10 +96,17 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
         }
     };
     for month in months {
+        // Its manifest says what it was closed with, and nothing is left to hold it against.
+        let gone = retired.months.contains(&month)
+            && database.partition_rows(schemas::LEDGER, month_number(month)).await? == 0;
+        if gone {
+            continue;
+        }
         check_month(database, month, closed.get(&month), &known, &mut verification).await?;
     }
-    check_calls(database, month, &mut verification).await?;
-    overrides::check_overrides(database, month, &mut verification.findings).await?;
+    check_calls(database, month, &retired, &mut verification).await?;
+    overrides::check_overrides(database, month, &retired, &mut verification.findings).await?;
+    verification.retired = retired;
     if month.is_none() {
         check_balance(database, &mut verification).await?;
         for compared in database.rollup_comparisons().await? {
@@ -120,8 +130,9 @@ pub(crate) async fn verify_open(
     let cards = cards(database, &mut verification).await?;
     let known = Known::of(database, cards).await?;
     let manifest = check_month(database, month, None, &known, &mut verification).await?;
-    check_calls(database, Some(month), &mut verification).await?;
-    overrides::check_overrides(database, Some(month), &mut verification.findings).await?;
+    let retired = database.retired().await?;
+    check_calls(database, Some(month), &retired, &mut verification).await?;
+    overrides::check_overrides(database, Some(month), &retired, &mut verification.findings).await?;
     Ok((verification, manifest))
 }
 
@@ -295,13 +306,14 @@ fn check_charge(entry: &Entry, plans: &PlanShelf, found: &mut impl FnMut(&'stati
 }
 
 /// The entries of a call add up to the call once, or to nothing. A call corrected after its month closed has entries in
-/// several; all of them are added up.
+/// several; all of them are added up, but for calls of months whose entries may be gone.
 async fn check_calls(
     database: &Database,
     month: Option<BillingPeriod>,
+    retired: &Retired,
     verification: &mut Verification,
 ) -> Result<(), VerifyError> {
-    let (odd, looked_at) = database.odd_calls(month).await?;
+    let (odd, looked_at) = database.odd_calls(month, retired.ledger_from()).await?;
     verification.calls = looked_at;
     for net in odd {
         let call = CallId::from_bytes(net.call_id).map(|call| call.to_string()).unwrap_or_default();

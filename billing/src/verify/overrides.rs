@@ -9,8 +9,8 @@ use domain::money::Cost;
 use domain::overrides::{Effect, Override};
 use domain::resolve::SpanRef;
 use domain::time::BillingPeriod;
-use schemas::rows::PeriodRow;
-use schemas::{Database, DatabaseError};
+use schemas::rows::{PeriodRow, month_of};
+use schemas::{Database, DatabaseError, Retired};
 
 use super::{Finding, VerifyError};
 use crate::adjust;
@@ -66,17 +66,27 @@ pub(super) async fn check_adjustments(
     Ok(())
 }
 
-/// Every override stands in the ledger, and none was left half done. With a month, only calls that have entries in it.
+/// Every override stands in the ledger, and none was left half done. With a month, only calls that have entries in it. What
+/// was posted in a month whose entries are gone is not looked for.
 pub(super) async fn check_overrides(
     database: &Database,
     month: Option<BillingPeriod>,
+    retired: &Retired,
     findings: &mut Vec<Finding>,
 ) -> Result<(), VerifyError> {
     for id in database.overrides_begun().await? {
         let what = format!("override {id} was begun and never done; give the same order again");
         findings.push(Finding { invariant: "I10 explainable", what });
     }
-    let ordered = adjust::posted_at_once(&database.overrides().await?);
+    let mut orders = database.overrides().await?;
+    // The amount is of all entries of an order, or of none: what is posted at once is one entry.
+    let posted: BTreeSet<String> = orders
+        .iter()
+        .filter(|row| retired.months.last().is_some_and(|last| month_of(row.period) <= *last))
+        .map(|row| row.override_id.clone())
+        .collect();
+    orders.retain(|row| !posted.contains(&row.override_id) && !posted.contains(&row.revokes));
+    let ordered = adjust::posted_at_once(&orders);
     let calls: Vec<[u8; 16]> = ordered.keys().map(CallId::bytes).collect();
     let mut stands: BTreeMap<CallId, Cost> = BTreeMap::new();
     for entry in database.entries_of_traces(&calls, 0..=i64::MAX).await? {
@@ -92,14 +102,14 @@ pub(super) async fn check_overrides(
     let traces: Vec<[u8; 16]> =
         database.override_traces(month).await?.into_iter().map(|row| row.trace_id).collect();
     for some in traces.chunks(TRACES_A_ROUND) {
-        let odd = odd_calls(database, some).await?;
+        let odd = odd_calls(database, some, retired).await?;
         if odd.is_empty() {
             continue;
         }
         // A report that was overruled may be one of a call that stands by another trace.
         let suspects: Vec<[u8; 16]> = odd.values().flat_map(|(_, traces)| traces).copied().collect();
         let beside = database.traces_beside(&suspects).await?;
-        for (call, (what, _)) in odd_calls(database, &beside).await? {
+        for (call, (what, _)) in odd_calls(database, &beside, retired).await? {
             findings.push(Finding { invariant: "I4 append-only", what: format!("call {call} {what}") });
         }
     }
@@ -110,6 +120,7 @@ pub(super) async fn check_overrides(
 async fn odd_calls(
     database: &Database,
     traces: &[[u8; 16]],
+    retired: &Retired,
 ) -> Result<BTreeMap<CallId, (String, BTreeSet<[u8; 16]>)>, DatabaseError> {
     let mut decided: BTreeMap<(Realm, SpanRef), Vec<Override>> = BTreeMap::new();
     for row in database.override_calls_of_traces(traces).await? {
@@ -129,7 +140,11 @@ async fn odd_calls(
         calls.entry(entry.call).or_default().add(Arc::new(entry));
     }
     let mut odd = BTreeMap::new();
+    let since = retired.ledger_from().unwrap_or(i64::MIN);
     for (call, stands) in calls {
+        if stands.history().any(|facts| facts.occurred_at.nanos() < since) {
+            continue;
+        }
         let mut spans = reports.remove(&call).unwrap_or_default();
         spans.extend(
             stands

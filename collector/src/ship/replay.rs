@@ -4,7 +4,7 @@
 //! Promises: nothing can count twice by it. A row goes under the key it had (received day, collector, position), with the
 //! bytes it had; a batch row is written only where none stands and only once the rows it vouches for were read back. A
 //! row that is there with other content is named and left alone. What is not sent is sent by doing it again. Positions that
-//! are in quarantine stay there.
+//! are in quarantine stay there, and what went by retention is gone.
 //! The insert token is a new one each time: a database that lost rows may still know the token they came under, and
 //! would drop them.
 //! Leaves to others: that nobody ships this journal meanwhile (it is open here), and settling what came back.
@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use journal::{Journal, ReadError};
-use schemas::rows::{BatchRow, ObservationRow};
+use schemas::rows::{BatchRow, ObservationRow, RetirementRow};
 use schemas::{Database, DatabaseError, record};
 
 use super::commit::added_up;
@@ -48,6 +48,8 @@ pub struct Replayed {
     pub batches_sent: u64,
     /// Rows that are there with other content. Nothing is done about them.
     pub rows_differing: u64,
+    /// Batches that were settled and then went by retention. They are not sent.
+    pub batches_retired: u64,
     /// Batches that are not whole afterwards: the journal no longer holds what is missing, or it differs.
     pub batches_incomplete: u64,
 }
@@ -76,6 +78,7 @@ pub async fn replay(
     wanted: Wanted,
     clock: &Clock,
 ) -> Result<Vec<Replayed>, ReplayError> {
+    let retired = database.retirements().await?;
     let mut replayed = Vec::new();
     for range in journal.collectors() {
         let id = range.collector_id;
@@ -100,11 +103,24 @@ pub async fn replay(
             .await;
             held = back;
             let Some((sealed, rows)) = next? else { break };
+            if has_gone(&retired, &sealed) {
+                replay.done.batches_retired += 1;
+                continue;
+            }
             replay.batch(sealed, rows).await?;
         }
         replayed.push(replay.done);
     }
     Ok(replayed)
+}
+
+/// Whether a batch was settled by the time its day went by retention.
+fn has_gone(retired: &[RetirementRow], sealed: &Seal) -> bool {
+    retired
+        .iter()
+        .filter(|row| row.class == schemas::OBSERVATIONS && row.partition == sealed.received_day)
+        .flat_map(|row| &row.settled)
+        .any(|(collector, seq)| *collector == sealed.collector_id && sealed.last_seq <= *seq)
 }
 
 /// The replay of one collector id's positions.

@@ -77,18 +77,18 @@ pub fn month_number(period: BillingPeriod) -> u16 {
 
 /// The month that a day number lies in.
 pub fn month_of(number: u16) -> BillingPeriod {
-    BillingPeriod::of_day(epoch() + chrono::Days::new(u64::from(number)))
+    BillingPeriod::of_day(day_of(number))
+}
+
+/// The day of a day number.
+pub fn day_of(number: u16) -> NaiveDate {
+    epoch() + chrono::Days::new(u64::from(number))
 }
 
 /// A day as the tables hold it.
 pub fn date_number(day: NaiveDate) -> u16 {
     u16::try_from((day - epoch()).num_days())
         .expect("a day from 1970 to 2149, as whoever read it has seen to")
-}
-
-/// The day of such a number.
-pub fn date_of(number: u16) -> NaiveDate {
-    epoch() + chrono::Days::new(u64::from(number))
 }
 
 fn epoch() -> NaiveDate {

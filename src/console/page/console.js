@@ -262,7 +262,15 @@ async function showFound(id) {
   const calls = story.calls.map((call) =>
     make("section", {}, make("h3", {}, "Call ", make("code", {}, call.call_id)), ...call.entries.map(entryTable)),
   );
-  place.replaceChildren(make("h3", {}, "Spans"), trees(story.spans, costs), ...calls);
+  place.replaceChildren(make("h3", {}, "Spans"), trees(story.spans, costs), ...gone(story.gone_by_retention), ...calls);
+}
+
+// What is known of spans whose evidence is not kept any more.
+function gone(retired) {
+  if (!retired) return [];
+  const item = (span) => make("li", {}, `${span.outcome}, by rule ${span.rule} `, make("code", {}, span.span_id));
+  const text = `Evidence received until ${retired.received_until} has gone by retention. Of these spans only what became of them is known:`;
+  return [make("p", {}, text), make("ul", {}, ...retired.spans.map(item))];
 }
 
 // Invoices.

@@ -63,6 +63,31 @@ impl History {
         self.write_again(copies, &[("ledger_entries", &ledger)]).await
     }
 
+    /// Writes the entries that are there again, evenly over the `days` before and over so many tenants.
+    pub async fn repeat_entries(&self, copies: u64, days: u64, tenants: u64) -> anyhow::Result<()> {
+        let earlier = format!("toIntervalSecond(intDiv(({copies} - number) * {days} * 86400, {copies}))");
+        let ledger = format!(
+            "occurred_at - {earlier} AS occurred_at, posted_at - {earlier} AS posted_at, \
+             toStartOfMonth(occurred_at - {earlier}) AS period, \
+             concat('tenant-', leftPad(toString(cityHash64(number, entry_id) % {tenants}), 5, '0')) AS tenant, {OTHER_IDS}"
+        );
+        self.write_again(copies, &[("ledger_entries", &ledger)]).await
+    }
+
+    /// Writes the sampled spans that are there again, each as a trace of its own, evenly over the `days` before.
+    pub async fn repeat_traces(&self, copies: u64, days: u64) -> anyhow::Result<()> {
+        let earlier = format!("toIntervalSecond(intDiv(({copies} - number) * {days} * 86400, {copies}))");
+        let spans = format!(
+            "Timestamp - {earlier} AS Timestamp, lower(hex(sipHash128(number, unhex(TraceId)))) AS TraceId"
+        );
+        self.write_again(copies, &[("otel_traces", &spans)]).await
+    }
+
+    /// Sampled spans.
+    pub async fn traces(&self) -> anyhow::Result<u64> {
+        self.number("SELECT count() FROM otel_traces").await
+    }
+
     /// Writes what each table holds so many times again, each time with the replacements for copy `number`.
     async fn write_again(&self, copies: u64, tables: &[(&str, &str)]) -> anyhow::Result<()> {
         for (table, replacements) in tables {
@@ -85,10 +110,21 @@ impl History {
 
     /// Merges what was written, so that no merge of it is paid for while something else is measured.
     pub async fn merge(&self) -> anyhow::Result<()> {
-        for table in ["observation_log", "ledger_entries"] {
+        for table in ["observation_log", "ledger_entries", "otel_traces"] {
             self.run(&format!("OPTIMIZE TABLE {table} FINAL")).await?;
         }
         Ok(())
+    }
+
+    /// Has every insert of sampled spans take three seconds.
+    pub async fn have_traces_hang(&self) -> anyhow::Result<()> {
+        self.run("CREATE MATERIALIZED VIEW hangs ENGINE = Null AS SELECT TraceId, sleep(3) AS slept FROM otel_traces").await
+    }
+
+    /// Has every insert of sampled spans fail.
+    pub async fn have_traces_fail(&self) -> anyhow::Result<()> {
+        self.run("CREATE MATERIALIZED VIEW fails ENGINE = Null AS SELECT throwIf(TraceId != '') AS thrown FROM otel_traces")
+            .await
     }
 
     /// Forgets the collectors that wrote the past. One that was heard of lately may still be posting, for all a settler knows, and

@@ -65,6 +65,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// Entries and a hash over what each says. Equal calls by equal prices make equal entries, whenever they are posted.
+    pub async fn fingerprint(&self) -> anyhow::Result<String> {
+        let sql = "SELECT concat(toString(count()), ' entries, ', hex(groupBitXor(sipHash64(entry_id, call_id, state, tenant, \
+                   toString(cost), toString(charge), toString(period))))) FROM ledger";
+        self.client.query(sql).fetch_one().await.context("cannot read the ledger")
+    }
+
     /// Rows of `otel_traces`: what a collector of traces exported.
     pub async fn traces(&self) -> anyhow::Result<u64> {
         self.client.query("SELECT count() FROM otel_traces").fetch_one().await.context("cannot count traces")

@@ -10,6 +10,7 @@ mod send;
 mod subject;
 mod ledger;
 mod history;
+mod panels;
 mod experiment;
 mod statistics;
 mod report;
@@ -22,7 +23,7 @@ use anyhow::Context as _;
 use chrono::Utc;
 use clap::Parser as _;
 
-use experiment::{acknowledge, end_to_end, lag, ledger_size, month};
+use experiment::{acknowledge, dashboards, end_to_end, isolation, lag, ledger_size, month};
 use options::{Measure, Options};
 use report::Progress;
 
@@ -73,6 +74,22 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     if options.measure.contains(&Measure::Month) {
         let plan = month::Plan { sizes: options.entries.clone(), seed };
         sections.extend(month::run(&place, &plan, &progress).await?);
+    }
+    if options.measure.contains(&Measure::Isolation) {
+        let (rounds, spans, duration) = (options.rounds, options.spans, Duration::from_secs(options.seconds));
+        let plan = isolation::Plan { rounds, spans, duration, seed, starts_at };
+        sections.extend(isolation::run(&place, &plan, &progress).await?);
+    }
+    if options.measure.contains(&Measure::Dashboards) {
+        let plan = dashboards::Plan {
+            dir: options.dashboards.clone(),
+            sizes: options.entries.clone(),
+            traces: options.traces,
+            times: options.times,
+            seed,
+            starts_at,
+        };
+        sections.extend(dashboards::run(&place, &plan, &progress).await?);
     }
     progress.end();
 

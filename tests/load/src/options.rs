@@ -44,6 +44,15 @@ pub struct Options {
     /// Entries of the ledger that calls are settled into, or of the month that is closed
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000, 10_000_000])]
     pub entries: Vec<u64>,
+    /// Where the dashboards are
+    #[arg(long, value_name = "DIR", default_value = "dashboards")]
+    pub dashboards: PathBuf,
+    /// Sampled traces that the dashboards read
+    #[arg(long, default_value_t = 1_000_000)]
+    pub traces: u64,
+    /// How often each query of the dashboards is asked
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub times: u32,
     /// Another seed makes another load
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -69,6 +78,10 @@ pub enum Measure {
     LedgerSize,
     /// To close, invoice and verify a month
     Month,
+    /// What the trace arm costs billing, at work and in trouble
+    Isolation,
+    /// How long the queries of the dashboards take
+    Dashboards,
 }
 
 impl Options {

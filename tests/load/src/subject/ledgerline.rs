@@ -1,12 +1,13 @@
 //! `ledgerline serve` as processes: a collector without ClickHouse, a host of the engine alone, and a collector on it.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use super::{Place, Process};
+use super::{Place, Process, TraceArm};
 
 /// The discard port, where nobody listens: a ClickHouse that is down.
 const NO_CLICKHOUSE: &str = "http://127.0.0.1:9";
@@ -20,6 +21,8 @@ pub struct Ledgerline {
     /// URL of the ClickHouse it uses.
     pub clickhouse: String,
     admin: String,
+    /// Takes connections and answers nothing, for a backend that hangs.
+    _deaf: TcpListener,
     // After the process: it is dropped, and removed, when the process is gone.
     data_dir: TempDir,
 }
@@ -27,25 +30,44 @@ pub struct Ledgerline {
 impl Ledgerline {
     /// A collector whose ClickHouse cannot be reached: all it can do is acknowledge.
     pub fn with_shipping_paused(place: &Place) -> anyhow::Result<Self> {
-        Self::start(place, &["--clickhouse-url", NO_CLICKHOUSE], &[])
+        Self::start(place, &["--clickhouse-url", NO_CLICKHOUSE], &[], None)
+    }
+
+    /// The same with its trace arm in some state.
+    pub fn with_shipping_paused_and(place: &Place, arm: TraceArm) -> anyhow::Result<Self> {
+        Self::start(place, &["--clickhouse-url", NO_CLICKHOUSE], &[], Some(arm))
     }
 
     /// A server that receives nothing and settles nothing: what it spends, its engine spends.
     pub fn engine_host(place: &Place) -> anyhow::Result<Self> {
-        Self::start(place, &["--clickhouse-addr", "127.0.0.1:0"], &[("LEDGERLINE_SETTLE_ENABLED", "false")])
+        Self::start(
+            place,
+            &["--clickhouse-addr", "127.0.0.1:0"],
+            &[("LEDGERLINE_SETTLE_ENABLED", "false")],
+            None,
+        )
     }
 
     /// A collector that ships to and settles in the engine of another process.
     pub fn on(place: &Place, engine: &Self) -> anyhow::Result<Self> {
+        Self::on_another(place, engine, None)
+    }
+
+    /// The same with its trace arm in some state.
+    pub fn on_with(place: &Place, engine: &Self, arm: TraceArm) -> anyhow::Result<Self> {
+        Self::on_another(place, engine, Some(arm))
+    }
+
+    fn on_another(place: &Place, engine: &Self, arm: Option<TraceArm>) -> anyhow::Result<Self> {
         let password = engine.owner_password()?;
         let user =
             [("LEDGERLINE_CLICKHOUSE_USER", "ledgerline"), ("LEDGERLINE_CLICKHOUSE_PASSWORD", &password)];
-        Self::start(place, &["--clickhouse-url", &engine.clickhouse], &user)
+        Self::start(place, &["--clickhouse-url", &engine.clickhouse], &user, arm)
     }
 
     /// A server that does everything, with the engine in it.
     pub fn whole(place: &Place) -> anyhow::Result<Self> {
-        Self::start(place, &["--clickhouse-addr", "127.0.0.1:0"], &[])
+        Self::start(place, &["--clickhouse-addr", "127.0.0.1:0"], &[], None)
     }
 
     /// Its data directory, for commands beside it.
@@ -53,8 +75,19 @@ impl Ledgerline {
         self.data_dir.path().join("data")
     }
 
-    fn start(place: &Place, flags: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+    fn start(
+        place: &Place,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+        arm: Option<TraceArm>,
+    ) -> anyhow::Result<Self> {
         let data_dir = place.temporary()?;
+        // Whoever connects is let in by the system, and nobody ever reads.
+        let deaf = TcpListener::bind("127.0.0.1:0")?;
+        let of_arm = match arm {
+            Some(arm) => arm.variables(data_dir.path(), &deaf.local_addr()?.to_string())?,
+            None => Vec::new(),
+        };
         let mut command = Command::new(&place.ledgerline);
         // A place without a configuration file, and a surrounding without settings: defaults are measured.
         command.current_dir(data_dir.path()).args(["serve", "--data-dir"]).arg(data_dir.path().join("data"));
@@ -66,7 +99,7 @@ impl Ledgerline {
                 command.env_remove(name);
             }
         }
-        command.args(flags).envs(variables.iter().copied()).env("LEDGERLINE_LOG_LEVEL", "warn");
+        command.args(flags).envs(variables.iter().copied()).envs(of_arm).env("LEDGERLINE_LOG_LEVEL", "warn");
         let mut process = Process::start(&mut command, Stdio::piped(), data_dir.path().join("stderr"))?;
         let ready = process.first_line()?;
         let address = |key: &str| {
@@ -77,7 +110,7 @@ impl Ledgerline {
         };
         let (otlp_grpc, otlp_http) = (address("otlp_grpc")?, address("otlp_http")?);
         let (admin, clickhouse) = (address("admin")?, address("clickhouse")?);
-        Ok(Self { process, otlp_grpc, otlp_http, clickhouse, admin, data_dir })
+        Ok(Self { process, otlp_grpc, otlp_http, clickhouse, admin, _deaf: deaf, data_dir })
     }
 
     /// The password of the engine's owner.
@@ -90,7 +123,12 @@ impl Ledgerline {
 
     /// How many calls it says it has posted to the ledger.
     pub async fn calls_posted(&self) -> anyhow::Result<u64> {
-        sum_of_metric(&self.metrics().await?, "ledgerline_calls_posted_total")
+        self.metric("ledgerline_calls_posted_total").await
+    }
+
+    /// A metric, summed over its labels.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<u64> {
+        sum_of_metric(&self.metrics().await?, name)
     }
 
     /// Whether it has drawn the balance of the whole ledger since it started.

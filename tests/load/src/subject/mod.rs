@@ -2,6 +2,7 @@
 
 mod process;
 mod ledgerline;
+mod trace_arm;
 mod rotel;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::cell::Protocol;
 pub use ledgerline::Ledgerline;
 pub use process::{CpuSeconds, Process, STEPS, Spent};
 pub use rotel::Rotel;
+pub use trace_arm::TraceArm;
 
 /// Where the programs and their data are.
 #[derive(Clone, Debug)]
