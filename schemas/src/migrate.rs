@@ -50,6 +50,7 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0011_reading_by_time.sql"),
     },
     Migration { version: 12, name: "quarantine", text: include_str!("../migrations/0012_quarantine.sql") },
+    Migration { version: 13, name: "vouchers", text: include_str!("../migrations/0013_vouchers.sql") },
 ];
 
 /// Where the DDL is for.

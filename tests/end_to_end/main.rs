@@ -29,6 +29,8 @@ mod restore;
 mod upgrades;
 mod collectors;
 mod late;
+mod vouchers;
+mod vouchers_broken_off;
 mod rulings;
 mod estimates;
 mod answers;

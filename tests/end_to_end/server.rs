@@ -105,6 +105,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Waits until it has ended by itself, as by a fail point.
+    pub fn died(mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(!status.success(), "{status:?}");
+    }
+
     /// Asks it to stop; it must end well.
     pub fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);

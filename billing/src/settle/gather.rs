@@ -1,6 +1,7 @@
 //! Reading committed evidence: contiguous batches after the cursor, checked against what was committed.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use domain::identity::CollectorId;
 use sabotage::Bug;
@@ -54,10 +55,7 @@ impl Settler {
     /// Reads the next batches of every collector into the store.
     pub(super) async fn gather(&mut self, summary: &mut PassSummary) -> Result<(), SettleError> {
         let collectors = self.database.collectors().await?;
-        let now = (self.clock)();
-        // A settler that was heard of lately may still be posting.
-        let lately = now / 1000 - 120_000_000;
-        self.shared = collectors.iter().filter(|row| row.settles && row.heartbeat_at >= lately).count() > 1;
+        self.shared = self.peers.are_several(&collectors, (self.clock)() / 1000, Instant::now());
         let ids: BTreeSet<CollectorId> =
             collectors.iter().filter_map(|row| CollectorId::from_bytes(row.collector_id)).collect();
         let mut room = self.config.rows_a_pass;

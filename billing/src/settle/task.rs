@@ -8,7 +8,7 @@ use domain::price::PriceBook;
 use sabotage::Bug;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{PassSummary, SettleError, Settler, UnpostedSum};
+use super::{ChainHead, PassSummary, SettleError, Settler, UnpostedSum};
 
 /// How long it waits after an error before it starts from the cursor again.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -79,6 +79,8 @@ pub struct SettleStatus {
     pub last_error: Option<String>,
     /// The prices that settlement goes by; `None` until it has begun.
     pub book: Option<Arc<PriceBook>>,
+    /// Where the chain of what it vouches for is; `None` until it has posted.
+    pub chain: Option<ChainHead>,
     /// What waits, in money; `None` until settlement has begun, and where it is not estimated.
     pub unposted: Option<Arc<Vec<UnpostedSum>>>,
 }
@@ -160,6 +162,9 @@ impl SettleTask {
             }
             Command::Exclusive(work) => {
                 work.run(&mut self.settler).await;
+                if let Err(error) = self.settler.rest().await {
+                    self.fail(&error).await;
+                }
                 self.report(&PassSummary { pending: self.settler.store.pending(), ..PassSummary::default() });
             }
         }
@@ -183,6 +188,7 @@ impl SettleTask {
                 *status.calls_by_state.entry(state).or_default() += calls;
             }
             status.last_error = None;
+            status.chain = self.settler.chain_head();
             status.book = Some(Arc::clone(self.settler.prices.book()));
             if unposted.is_some() {
                 status.unposted = unposted;

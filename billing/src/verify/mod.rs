@@ -4,6 +4,7 @@
 //! empty list of findings is the promise kept.
 
 mod balance;
+mod chain;
 mod overrides;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +27,7 @@ use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
 
 pub use balance::{Balance, Positions};
+pub use chain::Vouched;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Verification {
     pub months: u64,
     /// What was received, and what it came to.
     pub balance: Balance,
+    /// What settlers vouched for before they posted it.
+    pub vouched: Vouched,
     /// What does not hold; empty where all is well.
     pub findings: Vec<Finding>,
 }
@@ -97,6 +101,7 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
     }
     check_calls(database, month, &mut verification).await?;
     overrides::check_overrides(database, month, &mut verification.findings).await?;
+    check_vouched(database, month, &closed, &mut verification).await?;
     if month.is_none() {
         check_balance(database, &mut verification).await?;
         for compared in database.rollup_comparisons().await? {
@@ -122,7 +127,24 @@ pub(crate) async fn verify_open(
     let manifest = check_month(database, month, None, &known, &mut verification).await?;
     check_calls(database, Some(month), &mut verification).await?;
     overrides::check_overrides(database, Some(month), &mut verification.findings).await?;
+    check_vouched(database, Some(month), &BTreeMap::new(), &mut verification).await?;
     Ok((verification, manifest))
+}
+
+/// Everything, or whatever was posted while a month's entries were, is what was vouched for.
+async fn check_vouched(
+    database: &Database,
+    month: Option<BillingPeriod>,
+    closed: &BTreeMap<BillingPeriod, PeriodRow>,
+    verification: &mut Verification,
+) -> Result<(), DatabaseError> {
+    let within = match month {
+        None => None,
+        // Of a month without entries there is nothing to look at.
+        Some(month) => Some(database.posted_extent(month).await?.unwrap_or((i64::MAX, i64::MIN))),
+    };
+    verification.vouched = chain::check_chains(database, within, closed, &mut verification.findings).await?;
+    Ok(())
 }
 
 /// Every entry of a month, one at a time; where it is closed, that they are those it was closed with, and its invoices.

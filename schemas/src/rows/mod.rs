@@ -8,6 +8,7 @@ mod invoice;
 mod price_source;
 mod overriding;
 mod trace;
+mod voucher;
 
 pub use invoice::{InvoiceLineRow, InvoiceRow, PeriodRow, PriceRow};
 pub use ledger::{DecisionRow, LedgerRow, RowError, month_number, month_of};
@@ -17,3 +18,4 @@ pub use price_source::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceR
 pub use progress::{BatchRow, CollectorRow, CursorRow};
 pub use quarantine::QuarantineRow;
 pub use trace::{SpanRow, TextMap};
+pub use voucher::{NamedEntryRow, TipRow, VoucherRow};
