@@ -31,6 +31,7 @@ mod collectors;
 mod late;
 mod vouchers;
 mod vouchers_broken_off;
+mod clocks;
 mod rulings;
 mod estimates;
 mod answers;
