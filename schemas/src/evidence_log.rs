@@ -194,6 +194,15 @@ impl Database {
         Ok(traces)
     }
 
+    /// When the newest evidence was received, by its collector's clock, in nanoseconds since the epoch; nothing in an empty log.
+    pub async fn newest_receipt(&self) -> Result<Option<i64>, DatabaseError> {
+        // Of the last day alone: that is a partition.
+        let sql = "SELECT toUnixTimestamp64Nano(max(received_at)) AS newest FROM observation_log \
+                   WHERE received_day = (SELECT max(received_day) FROM observation_log) HAVING count() > 0";
+        let query = self.client().query(sql);
+        query.fetch_optional().await.map_err(self.failed("find the newest evidence"))
+    }
+
     /// Streams what the index in memory is rebuilt from: every row received since a moment (nanoseconds).
     pub async fn index_since(
         &self,

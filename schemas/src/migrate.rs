@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0013_exchange_rates.sql"),
     },
     Migration { version: 14, name: "retirements", text: include_str!("../migrations/0014_retirements.sql") },
+    Migration { version: 15, name: "vouchers", text: include_str!("../migrations/0015_vouchers.sql") },
 ];
 
 /// Where the DDL is for.

@@ -46,6 +46,7 @@ fn what_the_engine_knows_and_does_not_have_is_written_again() {
         (Point::ShipRowsConfirmed, "observation_log"),
         (Point::ShipBatchConfirmed, "batches"),
         (Point::SettlePricesAfter, "prices"),
+        (Point::SettleVoucherAfter, "vouchers"),
         (Point::SettleEntriesAfter, "ledger_entries"),
         (Point::SettleCursorAfter, "settle_cursors"),
     ] {

@@ -1,5 +1,6 @@
 //! Closing a month, step by step. Each step may be repeated, and only the last one closes.
 
+use domain::ledger::{ChainId, Head};
 use domain::time::BillingPeriod;
 use sabotage::{Bug, Point};
 use schemas::rows::PeriodRow;
@@ -88,9 +89,6 @@ pub enum CloseError {
     Database(#[from] DatabaseError),
 }
 
-/// A settler that was heard of this lately may be posting.
-const SETTLER_ALIVE_MICROS: i64 = 120_000_000;
-
 /// Closes a month. `now` is in nanoseconds since the epoch. A month that is closed already is answered as it was closed.
 pub async fn close(
     settler: &mut Settler,
@@ -104,7 +102,7 @@ pub async fn close(
         return Ok(row);
     }
     is_over(settler, period, options, now)?;
-    is_complete(&database, options, now).await?;
+    is_complete(settler, options, now).await?;
 
     settler.drain().await?;
     sabotage::reached(Point::CloseDrained);
@@ -126,9 +124,10 @@ pub async fn close(
         rates: rates.version.clone(),
         config: settler.config().config_hash.clone(),
         settler: settler.id(),
+        chain_heads: chain_heads(&database).await?,
     };
-    // By the same clock as the postings above, and after them.
-    let row = manifest.row(period, settler.now() / 1000, made_by);
+    // After the postings above, whatever the clock does.
+    let row = manifest.row(period, settler.stamp(), made_by);
     sabotage::reached(Point::CloseVerified);
     // From here on nothing is posted into the month.
     database.insert_period(&row).await?;
@@ -139,6 +138,12 @@ pub async fn close(
     settler.close(period);
     tracing::info!(%period, entries = row.entries, charge = %row.charge, "closed a month");
     Ok(row)
+}
+
+/// Where the chains of vouchers are that no other was begun upon: the settler's own, and any of which it saw nothing.
+async fn chain_heads(database: &Database) -> Result<Vec<(ChainId, u64, Head)>, DatabaseError> {
+    let tips = database.chain_tips().await?;
+    Ok(tips.into_iter().map(|tip| (tip.chain, tip.number, tip.head)).collect())
 }
 
 /// What a month was closed with, if it was.
@@ -170,8 +175,9 @@ fn is_over(
 }
 
 /// Everything that collectors acknowledged is in the database, and nobody else posts.
-async fn is_complete(database: &Database, options: &CloseOptions, now: i64) -> Result<(), CloseError> {
-    let others: Vec<_> = database
+async fn is_complete(settler: &Settler, options: &CloseOptions, now: i64) -> Result<(), CloseError> {
+    let others: Vec<_> = settler
+        .database()
         .collectors()
         .await?
         .into_iter()
@@ -180,9 +186,7 @@ async fn is_complete(database: &Database, options: &CloseOptions, now: i64) -> R
     let list = |of: &dyn Fn(&schemas::rows::CollectorRow) -> Option<String>| {
         others.iter().filter_map(of).collect::<Vec<_>>().join(", ")
     };
-    let hosts = list(&|row| {
-        (row.settles && row.heartbeat_at >= now / 1000 - SETTLER_ALIVE_MICROS).then(|| row.host.clone())
-    });
+    let hosts = list(&|row| settler.may_post(row, now).then(|| row.host.clone()));
     if !hosts.is_empty() {
         return Err(CloseError::OtherSettler { hosts });
     }

@@ -1,6 +1,6 @@
 //! What a month was closed with: its sums, a hash over all its entries, and what they were made by.
 
-use domain::ledger::{Entry, MerkleTree};
+use domain::ledger::{ChainId, Entry, Head, MerkleTree};
 use domain::money::Cost;
 use domain::time::BillingPeriod;
 use schemas::rows::{PeriodRow, month_number};
@@ -52,6 +52,7 @@ impl Manifest {
             program: env!("CARGO_PKG_VERSION").to_string(),
             settler: made_by.settler,
             rates: made_by.rates,
+            chain_heads: made_by.chain_heads,
         }
     }
 
@@ -80,4 +81,5 @@ pub(super) struct MadeBy {
     pub rates: String,
     pub config: String,
     pub settler: [u8; 16],
+    pub chain_heads: Vec<(ChainId, u64, Head)>,
 }

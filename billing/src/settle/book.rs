@@ -68,6 +68,11 @@ impl KeptPrices {
         }
     }
 
+    /// Has newer files looked for in the next pass, whatever the clock says.
+    pub fn look_now(&mut self) {
+        self.looked = 0;
+    }
+
     /// Whether a card is kept.
     pub fn is_kept(&self, card: &str) -> bool {
         self.cards.contains_key(card)

@@ -1,11 +1,12 @@
 //! Reading committed evidence: contiguous batches after the cursor, checked against what was committed.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use domain::identity::CollectorId;
 use sabotage::Bug;
 use schemas::record;
-use schemas::rows::{BatchRow, CollectorRow, RecordRow};
+use schemas::rows::{BatchRow, RecordRow};
 
 use super::row::Row;
 use super::{PassSummary, SettleError, Settler};
@@ -75,21 +76,16 @@ impl Hole {
 }
 
 impl Settler {
-    /// Whether another settler may be posting: one that was heard of lately.
-    fn several_settle(&self, collectors: &[CollectorRow]) -> bool {
-        let lately = (self.clock)() / 1000 - 120_000_000;
-        collectors.iter().filter(|row| row.settles && row.heartbeat_at >= lately).count() > 1
-    }
-
-    /// The same, asked now.
-    pub(crate) async fn is_shared(&self) -> Result<bool, SettleError> {
-        Ok(self.several_settle(&self.database.collectors().await?))
+    /// Whether another settler may be posting.
+    pub(crate) async fn is_shared(&mut self) -> Result<bool, SettleError> {
+        let collectors = self.database.collectors().await?;
+        Ok(self.peers.are_several(&collectors, (self.clock)() / 1000, Instant::now()))
     }
 
     /// Reads the next batches of every collector into the store.
     pub(super) async fn gather(&mut self, summary: &mut PassSummary) -> Result<(), SettleError> {
         let collectors = self.database.collectors().await?;
-        self.shared = self.several_settle(&collectors);
+        self.shared = self.peers.are_several(&collectors, (self.clock)() / 1000, Instant::now());
         let ids: BTreeSet<CollectorId> =
             collectors.iter().filter_map(|row| CollectorId::from_bytes(row.collector_id)).collect();
         let mut room = self.config.rows_a_pass;

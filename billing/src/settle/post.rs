@@ -1,4 +1,4 @@
-//! Writing what was decided: prices, then entries, then decisions, then the cursor. Each step may be repeated, so a
+//! Writing what was decided: prices, then who vouches for entries, then entries, decisions, the cursor. Each step may be repeated, so a
 //! crash between any two leaves nothing that the next run does not finish.
 
 use std::collections::HashMap;
@@ -47,8 +47,11 @@ impl Settler {
         summary: &mut PassSummary,
     ) -> Result<Vec<TraceKey>, SettleError> {
         let now = (self.clock)();
-        let now_micros = now / 1000;
         self.hold_currency().await?;
+        if !batch.entries.is_empty() {
+            self.hold_chain().await?;
+        }
+        let now_micros = self.stamp();
         if sabotage::is_active(Bug::CursorBeforeEntries) {
             self.move_cursors(now_micros).await?;
         }
@@ -61,11 +64,13 @@ impl Settler {
         if !batch.entries.is_empty() {
             sabotage::reached(Point::SettleEntriesBefore);
         }
+        let chain = self.vouch(&batch.entries, now_micros).await?;
         for entries in batch.entries.chunks(ENTRIES_AN_INSERT) {
             let inserted = self.database.insert_entries(entries, now_micros);
             sabotage::in_flight(Point::SettleEntriesSending, inserted).await?;
             sabotage::reached(Point::SettleEntriesAfter);
         }
+        self.keep(chain);
         for row in &mut batch.decisions {
             row.decided_at = now_micros;
         }

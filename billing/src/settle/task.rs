@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::retire::{Retired, retire};
 
-use super::{GatherError, PassSummary, SettleError, Settler, UnpostedSum};
+use super::{ChainHead, GatherError, PassSummary, SettleError, Settler, UnpostedSum};
 
 /// How often it looks whether anything is older than its retention. One partition goes at a time, between passes.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -89,6 +89,8 @@ pub struct SettleStatus {
     pub partitions_retired: u64,
     /// What is older than its retention and still needed, and by what.
     pub retention_held: Option<String>,
+    /// Where the chain of what it vouches for is; `None` until it has posted.
+    pub chain: Option<ChainHead>,
     /// What waits, in money; `None` until settlement has begun, and where it is not estimated.
     pub unposted: Option<Arc<Vec<UnpostedSum>>>,
 }
@@ -200,6 +202,9 @@ impl SettleTask {
             }
             Command::Exclusive(work) => {
                 work.run(&mut self.settler).await;
+                if let Err(error) = self.settler.rest().await {
+                    self.fail(&error).await;
+                }
                 self.report(&PassSummary { pending: self.settler.store.pending(), ..PassSummary::default() });
             }
         }
@@ -229,6 +234,7 @@ impl SettleTask {
                 *status.calls_by_state.entry(state).or_default() += calls;
             }
             status.last_error = hole;
+            status.chain = self.settler.chain_head();
             status.book = Some(Arc::clone(self.settler.prices.book()));
             if unposted.is_some() {
                 status.unposted = unposted;

@@ -4,6 +4,7 @@
 //! empty list of findings is the promise kept.
 
 mod balance;
+mod chain;
 mod invoices;
 mod overrides;
 
@@ -26,6 +27,7 @@ use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
 
 pub use balance::{Balance, Positions};
+pub use chain::Vouched;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Verification {
     pub balance: Balance,
     /// What went by retention, and so was not looked at.
     pub retired: Retired,
+    /// What settlers vouched for before they posted it.
+    pub vouched: Vouched,
     /// What does not hold; empty where all is well.
     pub findings: Vec<Finding>,
 }
@@ -106,6 +110,7 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
     }
     check_calls(database, month, &retired, &mut verification).await?;
     overrides::check_overrides(database, month, &retired, &mut verification.findings).await?;
+    check_vouched(database, month, &closed, &retired, &mut verification).await?;
     verification.retired = retired;
     if month.is_none() {
         check_balance(database, &mut verification).await?;
@@ -133,7 +138,30 @@ pub(crate) async fn verify_open(
     let retired = database.retired().await?;
     check_calls(database, Some(month), &retired, &mut verification).await?;
     overrides::check_overrides(database, Some(month), &retired, &mut verification.findings).await?;
+    check_vouched(database, Some(month), &BTreeMap::new(), &retired, &mut verification).await?;
     Ok((verification, manifest))
+}
+
+/// Everything, or whatever was posted while a month's entries were, is what was vouched for.
+async fn check_vouched(
+    database: &Database,
+    month: Option<BillingPeriod>,
+    closed: &BTreeMap<BillingPeriod, PeriodRow>,
+    retired: &Retired,
+    verification: &mut Verification,
+) -> Result<(), DatabaseError> {
+    // Every entry of a month was posted before it was closed.
+    let months = database.closed_months().await?.into_iter();
+    let gone = months.filter(|row| retired.months.contains(&month_of(row.period)));
+    let gone_until = gone.map(|row| row.closed_at).max();
+    let within = match month {
+        None => None,
+        // Of a month without entries there is nothing to look at.
+        Some(month) => Some(database.posted_extent(month).await?.unwrap_or((i64::MAX, i64::MIN))),
+    };
+    let findings = &mut verification.findings;
+    verification.vouched = chain::check_chains(database, within, closed, gone_until, findings).await?;
+    Ok(())
 }
 
 /// Every entry of a month, one at a time; where it is closed, that they are those it was closed with, and its invoices.

@@ -1,6 +1,7 @@
 //! Rows of `periods`, `issued_invoices`, `issued_invoice_lines` and `prices`.
 
 use clickhouse::Row;
+use domain::ledger::{ChainId, Head};
 use domain::money::Cost;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,8 @@ pub struct PeriodRow {
     pub settler: [u8; 16],
     /// Content hash of the rate file in force; empty for none.
     pub rates: String,
+    /// Where the chains of vouchers were: chain, number, head. Empty: closed by a version that made none.
+    pub chain_heads: Vec<(ChainId, u64, Head)>,
 }
 
 /// An issued invoice.

@@ -9,6 +9,7 @@ mod price_source;
 mod retirement;
 mod overriding;
 mod trace;
+mod voucher;
 
 pub use invoice::{InvoiceLineRow, InvoiceRow, PeriodRow, PriceRow};
 pub use ledger::{DecisionRow, LedgerRow, RowError, date_number, day_of, month_number, month_of};
@@ -19,3 +20,4 @@ pub use progress::{BatchRow, CollectorRow, CursorRow};
 pub use quarantine::QuarantineRow;
 pub use retirement::{RetiredCreditRow, RetirementRow};
 pub use trace::{SpanRow, TextMap};
+pub use voucher::{NamedEntryRow, TipRow, VoucherRow};
