@@ -52,8 +52,8 @@ fn a_file_with_faults_is_refused_in_one_line_before_any_ledger_is_made() {
     refused("plans import plans.toml --data-dir data", &["line 3", "line 4", "line 5"]);
     program.write("plans.toml", "\n");
     refused("plans import plans.toml --data-dir data", &["plans.toml", "is empty"]);
-    let rates = "[[rate]]\nbase = \"USD\"\nquote = \"EUR\"\nrate = 0\ndate = 2026-02-30\n[[rate]]\nbase = \"EUR\"\nquote = \"USD\"\nrate = 1.1\ndate = 2026-10-30\n";
-    program.write("rates.toml", &rates.replace("2026-02-30", "\"30.2.2026\""));
+    let rates = "[[rate]]\nbase = \"USD\"\nquote = \"EUR\"\nrate = 0\ndate = \"30.2.2026\"\n[[rate]]\nbase = \"EUR\"\nquote = \"USD\"\nrate = 1.1\ndate = 2026-10-30\n";
+    program.write("rates.toml", rates);
     refused("rates import rates.toml --data-dir data", &["rates.toml", "line 4", "line 5", "line 7"]);
     program.write("rates.toml", "\n");
     refused("rates import rates.toml --data-dir data", &["rates.toml", "is empty"]);
