@@ -70,6 +70,8 @@ fn ledger(arm: Arm) -> Vec<Value> {
         ("LEDGERLINE_TRACE_ENABLED", if arm == Arm::Off { "false" } else { "true" }),
         ("LEDGERLINE_TRACE_SAMPLE_RATIO", ratio),
         ("LEDGERLINE_TRACE_WAIT", "100ms"),
+        // By chance alone: each call costs more than the one before.
+        ("LEDGERLINE_TRACE_KEEP_TOP_COST", "0"),
         ("LEDGERLINE_TRACE_QUEUE", bound),
         ("LEDGERLINE_TRACE_HOLD", bound),
     ];
