@@ -130,7 +130,7 @@ async fn whoever_rewrites_an_entry_is_found_out() {
         (
             "gone",
             vec![format!("DELETE FROM ledger_entries WHERE {ONE}")],
-            vec!["an entry is gone that voucher ".into()],
+            vec!["an entry that voucher ".into()],
         ),
         (
             "beside",

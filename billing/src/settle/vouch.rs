@@ -114,12 +114,15 @@ impl Settler {
         posted_at: i64,
     ) -> Result<Option<Chain>, SettleError> {
         let chain = self.vouching.chain.take();
-        let Some(before) = chain.as_ref().filter(|_| !entries.is_empty()) else { return Ok(chain) };
+        if entries.is_empty() {
+            return Ok(chain);
+        }
+        let before = chain.expect("a chain is held before the time is taken that entries will say");
         let mut leaves: Vec<(EntryId, u64)> = entries.iter().map(|entry| (entry.id, leaf(entry))).collect();
         leaves.sort_unstable();
         leaves.dedup();
         let leaves = leaves.into_iter().map(|(_, leaf)| leaf).collect();
-        let voucher = self.next(before, posted_at, leaves);
+        let voucher = self.next(&before, posted_at, leaves);
         self.write(voucher, &before.at.head).await.map(Some)
     }
 

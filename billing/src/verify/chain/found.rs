@@ -88,7 +88,10 @@ impl Found {
         self.unvouched.truncate(NAMED_MAX);
         let mut asked: Vec<(i64, EntryId)> = self.changed.clone();
         asked.extend(self.unvouched.iter().map(|(at, id, _)| (*at, *id)));
+        let unnamed = self.strangers.values().skip(NAMED_MAX).map(|rows| rows.len() as u64);
+        self.more += unnamed.sum::<u64>();
         let groups = self.strangers.iter().filter_map(|(at, rows)| Some((*at, rows.first()?.0)));
+        let groups = groups.take(NAMED_MAX);
         asked.extend(groups);
         asked.extend(moved.iter().take(NAMED_MAX).map(|((at, id, _), _)| (*at, *id)));
         let named = database.named_entries(&asked).await?;
@@ -100,7 +103,7 @@ impl Found {
         for (at, id, _) in &self.unvouched {
             tell(format!("{} was put in: no settler vouched for it at {}", name(*at, *id), time(*at)));
         }
-        for (at, rows) in &self.strangers {
+        for (at, rows) in self.strangers.iter().take(NAMED_MAX) {
             let more = match rows.len() {
                 1 => " was".to_owned(),
                 entries => format!(" and {} more were", entries - 1),
@@ -153,11 +156,11 @@ impl Found {
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (number, chain, at) = (self.number, hex(&self.chain), time(self.posted_at));
-        match self.leaves.len() {
-            1 => write!(f, "an entry is gone")?,
-            entries => write!(f, "{entries} entries are gone")?,
-        }
-        write!(f, " that voucher {number} of chain {chain} is of, posted at {at}, ")?;
+        let (what, is, stood) = match self.leaves.len() {
+            1 => ("an entry".to_owned(), "is", "it stood"),
+            entries => (format!("{entries} entries"), "are", "they stood"),
+        };
+        write!(f, "{what} that voucher {number} of chain {chain} vouched for at {at} {is} gone; {stood} ")?;
         match self.between {
             (Some(before), Some(after)) => write!(f, "between the entries {before} and {after}"),
             (Some(before), None) => write!(f, "behind the entry {before}"),
