@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     adjust, config, dashboards, demo, estimate, explain, invoice, journal, keys, period, plans, prices,
-    quarantine, reconcile, redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage, verify,
+    quarantine, rates, reconcile, redecode, reprice, schema, serve, settle, try_to_lose_a_call, usage,
+    verify,
 };
 use crate::config::{FlagValue, HttpUrl, read_text};
 use crate::output::Format;
@@ -78,6 +79,9 @@ pub enum Command {
     /// Import what tenants are charged by, and look at it
     #[command(subcommand)]
     Plans(plans::Command),
+    /// Import the exchange rates that invoices in other currencies are converted by, and look at them
+    #[command(subcommand)]
+    Rates(rates::Command),
     /// Rate again what stands in the ledger, by the prices that are known now
     Reprice(reprice::Args),
     /// Correct what stands: give credits, post charges, take calls back, move calls to other tenants or features

@@ -83,6 +83,7 @@ async fn dispatch(command: Command, context: &Context) -> anyhow::Result<Outcome
         Command::Keys(command) => commands::keys::run(command, context),
         Command::Prices(command) => commands::prices::run(command, context).await,
         Command::Plans(command) => commands::plans::run(command, context).await,
+        Command::Rates(command) => commands::rates::run(command, context).await,
         Command::Reprice(args) => commands::reprice::run(args, context).await,
         Command::Reconcile(args) => commands::reconcile::run(args, context).await,
         Command::Quarantine(command) => commands::quarantine::run(command, context).await,

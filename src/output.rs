@@ -224,6 +224,15 @@ pub fn json(document: &impl Serialize) -> String {
     text.expect("documents hold texts, numbers and maps with text keys") + "\n"
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// Writes a result to standard output.
 ///
 /// # Errors

@@ -8,7 +8,9 @@
 //! changes. The laws are in `domain`, the statements in `schemas`; this room decides when and in which order.
 
 pub mod prices;
+mod toml_table;
 pub mod plans;
+pub mod rates;
 pub mod settle;
 pub mod estimate;
 pub mod period;

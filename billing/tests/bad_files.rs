@@ -72,8 +72,8 @@ fn a_file_in_another_encoding_is_told_and_a_byte_order_mark_is_not_one() {
         // An e acute of Latin-1, and a NUL, in the second line.
         let (first, rest) = text.split_once('\n').unwrap();
         let with = |odd: &[u8]| [first.as_bytes(), b"\n", odd, rest.as_bytes()].concat();
-        refused(name, with(b"\xe9"), "line 2 of the price file is not UTF-8");
-        refused(name, with(b"\0"), "line 2 of the price file is not UTF-8, it holds NUL bytes");
+        refused(name, with(b"\xe9"), "line 2 of the file is not UTF-8");
+        refused(name, with(b"\0"), "line 2 of the file is not UTF-8, it holds NUL bytes");
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
-use domain::price::{Context, ModelRule, RateCard, UnitClass, Unpriced};
+use domain::price::{Context, ModelPrices, ModelRule, RateCard, UnitClass, Unpriced};
 use domain::rate::rate;
 use domain::time::EventTime;
 use domain::usage::{TokenClass, Usage};
@@ -28,6 +28,10 @@ const EXPLAINED: &[(&str, &str)] = &[
 /// How many usages each model is priced with: one in every context at every one of [`TIMES`], the rest in any context at
 /// any time.
 const USAGES: usize = 200;
+
+/// Names how many usages each model is priced with in every context at every one of [`TIMES`], which takes long for more
+/// than a few.
+const EVERYWHERE: &str = "LEDGERLINE_PARITY_USAGES";
 
 /// Times before, between and after the changes in the data, at hours on either side of the daily ones.
 const TIMES: &[&str] = &[
@@ -246,31 +250,65 @@ impl Tally {
         *self.0.entry(outcome).or_default() += 1;
     }
 
+    fn merge(&mut self, other: Self) {
+        for (outcome, count) in other.0 {
+            *self.0.entry(outcome).or_default() += count;
+        }
+    }
+
     fn share(&self, outcome: Outcome) -> f64 {
         self.0[&outcome] as f64 / self.0.values().sum::<usize>() as f64
+    }
+}
+
+/// The times and contexts that each model is priced at, one for each usage.
+fn cells(dice: &mut Dice) -> Vec<(EventTime, usize)> {
+    let everywhere: Option<usize> =
+        std::env::var(EVERYWHERE).ok().map(|count| count.parse().expect("it states a count"));
+    let every_cell =
+        || TIMES.iter().flat_map(|at| (0..CONTEXTS.len()).map(move |context| (time(at), context)));
+    match everywhere {
+        Some(usages) => every_cell().flat_map(|cell| std::iter::repeat_n(cell, usages)).collect(),
+        None => {
+            let mut cells: Vec<_> = every_cell().collect();
+            cells.resize_with(USAGES, || (dice.time(), dice.below(CONTEXTS.len() as u64) as usize));
+            cells
+        }
     }
 }
 
 #[test]
 fn every_model_costs_what_the_reference_says_at_every_time_and_in_every_context() {
     let book = billing::prices::bundled();
-    let mut dice = Dice(20_261_121);
-    let mut tally = Tally::default();
-    for list in book.providers() {
-        for prices in &list.models {
-            let cards: Vec<&RateCard> = prices.cards().collect();
-            for at in 0..USAGES {
-                let card = cards[dice.below(cards.len() as u64) as usize];
-                let usage = usage(&mut dice, card);
-                let (at, context) = match (TIMES.get(at / CONTEXTS.len()), at % CONTEXTS.len()) {
-                    (Some(at), context) => (time(at), context),
-                    (None, _) => (dice.time(), dice.below(CONTEXTS.len() as u64) as usize),
-                };
-                tally.add(compare(&list.id, prices.model(), at, &CONTEXTS[context], &usage));
-            }
+    let models: Vec<_> =
+        book.providers().flat_map(|list| list.models.iter().map(move |prices| (&list.id, prices))).collect();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    // A seed for each model, so that a model is priced alike whoever prices it.
+    let price_all = |(seed, (provider, prices)): (usize, &(&String, &ModelPrices))| {
+        let mut dice = Dice(20_261_121 + seed as u64);
+        let mut tally = Tally::default();
+        let cards: Vec<&RateCard> = prices.cards().collect();
+        for (at, context) in cells(&mut dice) {
+            let card = cards[dice.below(cards.len() as u64) as usize];
+            let usage = usage(&mut dice, card);
+            tally.add(compare(provider, prices.model(), at, &CONTEXTS[context], &usage));
         }
-    }
-    assert!(tally.0.values().sum::<usize>() > 2_000 * USAGES, "{:?}", tally.0);
+        tally
+    };
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        let tallies: Vec<_> = (0..workers)
+            .map(|worker| {
+                let mine = models.iter().enumerate().skip(worker).step_by(workers);
+                scope.spawn(move || mine.map(price_all).collect::<Vec<Tally>>())
+            })
+            .collect();
+        for tallies in tallies {
+            tallies.join().expect("it says itself what differs").into_iter().for_each(|one| tally.merge(one));
+        }
+    });
+    println!("{} models, {} calls priced: {:?}", models.len(), tally.0.values().sum::<usize>(), tally.0);
+    assert!(tally.0.values().sum::<usize>() > 2_000 * TIMES.len() * CONTEXTS.len(), "{:?}", tally.0);
     // The comparison is of prices, not of refusals; and the one difference there may be does come up.
     assert!(tally.share(Outcome::Same) > 0.9, "{:?}", tally.0);
     assert!(tally.share(Outcome::Differs("no rate is not zero")) > 0.0);

@@ -128,7 +128,7 @@ impl IdHasher {
 
     /// Starts a hash in a named domain, so that ids of different kinds never coincide.
     pub fn new(purpose: &str) -> Self {
-        let mut hasher = Self { gathered: Vec::with_capacity(256), hashed: None };
+        let mut hasher = Self { gathered: Vec::with_capacity(1024), hashed: None };
         hasher.part(purpose.as_bytes());
         hasher
     }

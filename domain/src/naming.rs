@@ -22,6 +22,7 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("aws.bedrock", "aws.bedrock"),
     ("aws_bedrock", "aws.bedrock"),
     ("amazon-bedrock", "aws.bedrock"),
+    ("amazon_bedrock", "aws.bedrock"),
     ("bedrock", "aws.bedrock"),
     ("bedrock_converse", "aws.bedrock"),
     ("aws", "aws.bedrock"),
@@ -32,6 +33,7 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("google-genai", "gcp.gemini"),
     ("google.generative-ai", "gcp.gemini"),
     ("google_generative_ai", "gcp.gemini"),
+    ("google-gla", "gcp.gemini"),
     ("gcp.gemini", "gcp.gemini"),
     ("gcp.gen_ai", "gcp.gen_ai"),
     ("gcp.vertex_ai", "gcp.vertex_ai"),
@@ -39,6 +41,9 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("vertex_ai", "gcp.vertex_ai"),
     ("vertexai", "gcp.vertex_ai"),
     ("google_vertexai", "gcp.vertex_ai"),
+    ("google-vertex", "gcp.vertex_ai"),
+    ("google-cloud", "gcp.vertex_ai"),
+    ("vertex", "gcp.vertex_ai"),
     ("x_ai", "x_ai"),
     ("xai", "x_ai"),
     ("x-ai", "x_ai"),
@@ -150,6 +155,10 @@ pub fn provider(spelling: &str) -> Option<Cow<'_, str>> {
         "openai-agents",
         "gateway",
         "custom",
+        "openai-compatible",
+        "openai_compatible",
+        "openai-like",
+        "openai_like",
         "dspy",
         "smolagents",
         "agno",
@@ -190,7 +199,11 @@ fn known_provider(spelling: &str) -> Option<&'static str> {
 pub fn provider_of_model(model: &str) -> Option<&'static str> {
     let model = model.to_ascii_lowercase();
     let name = model.rsplit('/').next().unwrap_or(&model);
-    MAKERS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, provider)| *provider)
+    let maker =
+        |name: &str| MAKERS.iter().find(|(start, _)| name.starts_with(start)).map(|(_, provider)| *provider);
+    // `us.anthropic.claude-…`: Bedrock puts the region of an inference profile before the maker.
+    let of_region = || name.split_once('.').and_then(|(_, rest)| maker(rest).filter(|_| rest.contains('.')));
+    maker(name).or_else(|| of_region().filter(|provider| *provider == "aws.bedrock"))
 }
 
 /// The provider's own name of a model: gateway and vendor prefixes removed, JSON quotes removed.
@@ -205,11 +218,22 @@ pub fn model(spelling: &str) -> Option<&str> {
     }
     // `openai/gpt-4o`, `azure/gpt-4o`: a vendor's prefix. `accounts/fireworks/models/x` and `meta-llama/Llama-3` are
     // names of their own: only a spelling of a provider is cut.
+    let known = |vendor: &str| PROVIDERS.iter().any(|(name, _)| name.eq_ignore_ascii_case(vendor));
+    let mut of_bedrock = false;
     while let Some((vendor, rest)) = name.split_once('/') {
-        let known = PROVIDERS.iter().any(|(name, _)| name.eq_ignore_ascii_case(vendor));
-        if !known || rest.is_empty() {
+        // `bedrock/converse/…`: a gateway's word for which of the provider's APIs it is to ask.
+        let api = of_bedrock && matches!(vendor, "converse" | "invoke");
+        if !(known(vendor) || api) || rest.is_empty() {
             break;
         }
+        of_bedrock = vendor.eq_ignore_ascii_case("bedrock");
+        name = rest;
+    }
+    // `openai:gpt-4o`; but `mistral:7b` is a size of a local model.
+    if let Some((vendor, rest)) = name.split_once(':')
+        && known(vendor)
+        && provider_of_model(rest).is_some()
+    {
         name = rest;
     }
     // `gpt-4o:responses`: which of the provider's APIs a framework is to use.
@@ -278,6 +302,10 @@ mod tests {
             ("strands-agents", None),
             ("gcp.vertex.agent", None),
             ("Anthropic_LLM", Some("anthropic")),
+            ("google-gla", Some("gcp.gemini")),
+            ("vertex.anthropic.messages", Some("gcp.vertex_ai")),
+            ("amazon_bedrock", Some("aws.bedrock")),
+            ("openai-compatible", None),
             ("", None),
             ("my-own-cloud", Some("my-own-cloud")),
         ] {
@@ -291,6 +319,10 @@ mod tests {
             ("openai/gpt-4o", Some("gpt-4o")),
             ("openai/gpt-4o:completions", Some("gpt-4o")),
             ("llama3:8b", Some("llama3:8b")),
+            ("openai:gpt-4o", Some("gpt-4o")),
+            ("google-gla:gemini-2.5-flash", Some("gemini-2.5-flash")),
+            ("mistral:7b", Some("mistral:7b")),
+            ("bedrock/converse/anthropic.claude-v2:1", Some("anthropic.claude-v2:1")),
             ("models/gemini-2.5-flash", Some("gemini-2.5-flash")),
             ("openrouter/anthropic/claude-sonnet-4", Some("claude-sonnet-4")),
             ("meta-llama/Llama-3-70b", Some("meta-llama/Llama-3-70b")),
@@ -315,6 +347,18 @@ mod tests {
             ("text-embedding-3-small", "text-embedding-3-small"),
         ] {
             assert_eq!(model_family(dated), family, "{dated}");
+        }
+    }
+
+    #[test]
+    fn a_models_name_tells_its_seller_behind_a_region_too() {
+        for (model, provider) in [
+            ("claude-sonnet-4-5", Some("anthropic")),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Some("aws.bedrock")),
+            ("gemini-2.5-flash", Some("gcp.gemini")),
+            ("my.gpt-4o.local", None),
+        ] {
+            assert_eq!(provider_of_model(model), provider, "{model}");
         }
     }
 }

@@ -31,6 +31,10 @@ crate::named! {
         SettlePricesBefore = "settle.prices_before",
         /// The rate cards that its entries name are kept.
         SettlePricesAfter = "settle.prices_after",
+        /// The row that vouches for entries is on its way; nothing of them was sent.
+        SettleVoucherSending = "settle.voucher_sending",
+        /// They are vouched for, and none of them was sent.
+        SettleVoucherAfter = "settle.voucher_after",
         /// Entries are about to be written.
         SettleEntriesBefore = "settle.entries_before",
         /// Entries are on their way: sent in part, sent whole, taken and not confirmed.

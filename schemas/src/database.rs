@@ -3,6 +3,7 @@
 use std::fmt;
 
 use clickhouse::{Client, Compression};
+use uuid::Uuid;
 
 use crate::migrate::{self, Layout, MIGRATIONS};
 use crate::progress::Progress;
@@ -102,12 +103,14 @@ impl Database {
         &self.client
     }
 
-    /// The client for inserts that must happen exactly once: synchronous, and repeated with the same token for free.
-    pub fn exact(&self, token: &str) -> Client {
+    /// The client for one insert that must not be lost: a yes means that every row is in a part. It goes under a token that no
+    /// server knows: one notes an insert as known before it has it, and, killed between the two, takes the repetition for
+    /// known and drops it (`docs/adr/0024-insert-by-keys-alone.md`). A repetition is the same rows under the same keys.
+    pub fn inserting(&self) -> Client {
+        let token = new_token();
         self.client
             .clone()
             .with_setting("async_insert", "0")
-            .with_setting("insert_deduplicate", "1")
             .with_setting("insert_deduplication_token", token)
     }
 
@@ -173,14 +176,23 @@ impl Database {
                 run(statement).await.map_err(self.failed(&format!("apply migration {}", migration.name)))?;
             }
             let record = format!(
-                "INSERT INTO {}.schema_history (version, name) VALUES ({}, '{}')",
-                layout.database, migration.version, migration.name
+                "INSERT INTO {}.schema_history (version, name) \
+                 SETTINGS async_insert = 0, insert_deduplication_token = '{}' VALUES ({}, '{}')",
+                layout.database,
+                new_token(),
+                migration.version,
+                migration.name
             );
             run(record).await.map_err(self.failed(&format!("record migration {}", migration.name)))?;
             applied.push(migration.version);
         }
         Ok(applied)
     }
+}
+
+/// A deduplication token that no server knows.
+fn new_token() -> String {
+    Uuid::new_v4().to_string()
 }
 
 fn is_this_machine(url: &str) -> bool {

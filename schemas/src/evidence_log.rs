@@ -60,14 +60,13 @@ fn received_since(nanos: i64) -> String {
 }
 
 impl Database {
-    /// Inserts a sealed batch's rows. The same token with the same rows again changes nothing.
+    /// Inserts rows of a sealed batch. The same rows again change nothing.
     pub async fn insert_observations(
         &self,
-        token: &str,
         rows: &[impl Borrow<ObservationRow> + Sync],
     ) -> Result<(), DatabaseError> {
         let write = async {
-            let mut insert = self.exact(token).insert::<ObservationRow>("observation_log").await?;
+            let mut insert = self.inserting().insert::<ObservationRow>("observation_log").await?;
             for row in rows {
                 insert.write(row.borrow()).await?;
             }
@@ -77,9 +76,9 @@ impl Database {
     }
 
     /// Records that a batch is committed. To be called only after its rows are.
-    pub async fn insert_batch(&self, token: &str, batch: &BatchRow) -> Result<(), DatabaseError> {
+    pub async fn insert_batch(&self, batch: &BatchRow) -> Result<(), DatabaseError> {
         let write = async {
-            let mut insert = self.exact(token).insert::<BatchRow>("batches").await?;
+            let mut insert = self.inserting().insert::<BatchRow>("batches").await?;
             insert.write(batch).await?;
             insert.end().await
         };
@@ -89,8 +88,7 @@ impl Database {
     /// Says that a collector lives and how far it is.
     pub async fn insert_heartbeat(&self, row: &CollectorRow) -> Result<(), DatabaseError> {
         let write = async {
-            let client = self.client().clone().with_setting("async_insert", "0");
-            let mut insert = client.insert::<CollectorRow>("collectors").await?;
+            let mut insert = self.inserting().insert::<CollectorRow>("collectors").await?;
             insert.write(row).await?;
             insert.end().await
         };
@@ -194,6 +192,15 @@ impl Database {
             }
         }
         Ok(traces)
+    }
+
+    /// When the newest evidence was received, by its collector's clock, in nanoseconds since the epoch; nothing in an empty log.
+    pub async fn newest_receipt(&self) -> Result<Option<i64>, DatabaseError> {
+        // Of the last day alone: that is a partition.
+        let sql = "SELECT toUnixTimestamp64Nano(max(received_at)) AS newest FROM observation_log \
+                   WHERE received_day = (SELECT max(received_day) FROM observation_log) HAVING count() > 0";
+        let query = self.client().query(sql);
+        query.fetch_optional().await.map_err(self.failed("find the newest evidence"))
     }
 
     /// Streams what the index in memory is rebuilt from: every row received since a moment (nanoseconds).

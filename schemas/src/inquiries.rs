@@ -9,7 +9,7 @@ use crate::database::{Database, DatabaseError};
 use crate::literal::{unhex, unhex_list};
 
 /// A span as it was seen, without what became of it.
-#[derive(Debug, Clone, PartialEq, Row, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Row, Serialize, Deserialize)]
 pub struct SeenRow {
     /// The journal.
     pub collector_id: [u8; 16],

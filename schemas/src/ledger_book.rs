@@ -17,13 +17,8 @@ use crate::rows::{
 const IDS_A_STATEMENT: usize = 2_000;
 
 impl Database {
-    /// Inserts rows of one table synchronously under a token.
-    pub(crate) async fn insert_rows<R>(
-        &self,
-        table: &str,
-        token: &str,
-        rows: &[R],
-    ) -> Result<(), DatabaseError>
+    /// Inserts rows of one table synchronously.
+    pub(crate) async fn insert_rows<R>(&self, table: &str, rows: &[R]) -> Result<(), DatabaseError>
     where
         R: RowOwned + RowWrite + Serialize,
     {
@@ -31,7 +26,7 @@ impl Database {
             return Ok(());
         }
         let write = async {
-            let mut insert = self.exact(token).insert::<R>(table).await?;
+            let mut insert = self.inserting().insert::<R>(table).await?;
             for row in rows {
                 insert.write(row).await?;
             }
@@ -41,17 +36,12 @@ impl Database {
     }
 
     /// Posts ledger entries. `posted_at` is in microseconds since the epoch.
-    pub async fn insert_entries(
-        &self,
-        token: &str,
-        entries: &[Entry],
-        posted_at: i64,
-    ) -> Result<(), DatabaseError> {
+    pub async fn insert_entries(&self, entries: &[Entry], posted_at: i64) -> Result<(), DatabaseError> {
         if entries.is_empty() {
             return Ok(());
         }
         let write = async {
-            let mut insert = self.exact(token).insert::<LedgerRow>("ledger_entries").await?;
+            let mut insert = self.inserting().insert::<LedgerRow>("ledger_entries").await?;
             for entry in entries {
                 insert.write(&LedgerRow::from_entry(entry, posted_at)).await?;
             }
@@ -61,34 +51,33 @@ impl Database {
     }
 
     /// Writes decisions.
-    pub async fn insert_decisions(&self, token: &str, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
-        self.insert_rows("decisions", token, rows).await
+    pub async fn insert_decisions(&self, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("decisions", rows).await
     }
 
     /// Writes settle cursors.
-    pub async fn insert_cursors(&self, token: &str, rows: &[CursorRow]) -> Result<(), DatabaseError> {
-        self.insert_rows("settle_cursors", token, rows).await
+    pub async fn insert_cursors(&self, rows: &[CursorRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("settle_cursors", rows).await
     }
 
     /// Keeps the rate cards that entries name.
-    pub async fn insert_prices(&self, token: &str, rows: &[PriceRow]) -> Result<(), DatabaseError> {
-        self.insert_rows("prices", token, rows).await
+    pub async fn insert_prices(&self, rows: &[PriceRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("prices", rows).await
     }
 
     /// Closes a month.
-    pub async fn insert_period(&self, token: &str, row: &PeriodRow) -> Result<(), DatabaseError> {
-        self.insert_rows("periods", token, std::slice::from_ref(row)).await
+    pub async fn insert_period(&self, row: &PeriodRow) -> Result<(), DatabaseError> {
+        self.insert_rows("periods", std::slice::from_ref(row)).await
     }
 
     /// Freezes invoices. Lines go first, so that an invoice that stands has its lines.
     pub async fn insert_invoices(
         &self,
-        token: &str,
         invoices: &[InvoiceRow],
         lines: &[InvoiceLineRow],
     ) -> Result<(), DatabaseError> {
-        self.insert_rows("issued_invoice_lines", token, lines).await?;
-        self.insert_rows("issued_invoices", token, invoices).await
+        self.insert_rows("issued_invoice_lines", lines).await?;
+        self.insert_rows("issued_invoices", invoices).await
     }
 
     /// Every entry whose winning span lies in one of the traces and ended within the given times (nanoseconds).

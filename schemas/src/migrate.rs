@@ -1,12 +1,12 @@
 //! The DDL: numbered migrations, rendered for one server or a cluster.
 
 /// Settings that make a committed row survive power loss, through merges too; see the design note in
-/// `docs/adr/0001-key-the-billing-tables.md`. `non_replicated_deduplication_window` makes a repeated token cheap; the
-/// sorting key is what makes it exact.
+/// `docs/adr/0001-key-the-billing-tables.md`. The window for repeated inserts is of an earlier time and not used
+/// (`docs/adr/0024-insert-by-keys-alone.md`).
 const DURABLE: &str = "fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, \
 min_compressed_bytes_to_fsync_after_merge = 1, old_parts_lifetime = 480, non_replicated_deduplication_window = 10000";
 
-/// On a cluster the window for repeated tokens is the replicated one, and durability against power loss is a quorum's.
+/// On a cluster durability against power loss is a quorum's.
 const DURABLE_REPLICATED: &str = "fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, \
 min_compressed_bytes_to_fsync_after_merge = 1, replicated_deduplication_window = 10000";
 
@@ -50,7 +50,13 @@ pub const MIGRATIONS: &[Migration] = &[
         text: include_str!("../migrations/0011_reading_by_time.sql"),
     },
     Migration { version: 12, name: "quarantine", text: include_str!("../migrations/0012_quarantine.sql") },
-    Migration { version: 13, name: "retirements", text: include_str!("../migrations/0013_retirements.sql") },
+    Migration {
+        version: 13,
+        name: "exchange_rates",
+        text: include_str!("../migrations/0013_exchange_rates.sql"),
+    },
+    Migration { version: 14, name: "retirements", text: include_str!("../migrations/0014_retirements.sql") },
+    Migration { version: 15, name: "vouchers", text: include_str!("../migrations/0015_vouchers.sql") },
 ];
 
 /// Where the DDL is for.

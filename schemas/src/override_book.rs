@@ -76,17 +76,13 @@ impl Database {
     }
 
     /// Writes down what was decided about calls.
-    pub async fn insert_override_calls(
-        &self,
-        token: &str,
-        rows: &[OverrideCallRow],
-    ) -> Result<(), DatabaseError> {
-        self.insert_rows("override_calls", token, rows).await
+    pub async fn insert_override_calls(&self, rows: &[OverrideCallRow]) -> Result<(), DatabaseError> {
+        self.insert_rows("override_calls", rows).await
     }
 
     /// Puts an override on record, once it is done.
-    pub async fn insert_override(&self, token: &str, row: &OverrideRow) -> Result<(), DatabaseError> {
-        self.insert_rows("overrides", token, std::slice::from_ref(row)).await
+    pub async fn insert_override(&self, row: &OverrideRow) -> Result<(), DatabaseError> {
+        self.insert_rows("overrides", std::slice::from_ref(row)).await
     }
 
     /// Every override on record, oldest first.

@@ -1,17 +1,17 @@
-//! Statements on price files and the books made of them, and on plan files.
+//! Statements on price files and the books made of them, on plan files, and on files of exchange rates.
 
 use crate::database::{Database, DatabaseError};
-use crate::rows::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow};
+use crate::rows::{PlanSourceRow, PriceBookRow, PriceImportRow, PriceSourceRow, RateSourceRow};
 
 impl Database {
     /// Adds a price file.
-    pub async fn insert_price_source(&self, token: &str, row: &PriceSourceRow) -> Result<(), DatabaseError> {
-        self.insert_rows("price_sources", token, std::slice::from_ref(row)).await
+    pub async fn insert_price_source(&self, row: &PriceSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("price_sources", std::slice::from_ref(row)).await
     }
 
     /// Notes that a settler rates with a book from now on.
-    pub async fn insert_price_book(&self, token: &str, row: &PriceBookRow) -> Result<(), DatabaseError> {
-        self.insert_rows("price_books", token, std::slice::from_ref(row)).await
+    pub async fn insert_price_book(&self, row: &PriceBookRow) -> Result<(), DatabaseError> {
+        self.insert_rows("price_books", std::slice::from_ref(row)).await
     }
 
     /// The newest price file of each origin, as known at a moment (microseconds since the epoch).
@@ -47,8 +47,8 @@ impl Database {
     }
 
     /// Adds a plan file.
-    pub async fn insert_plan_source(&self, token: &str, row: &PlanSourceRow) -> Result<(), DatabaseError> {
-        self.insert_rows("plan_sources", token, std::slice::from_ref(row)).await
+    pub async fn insert_plan_source(&self, row: &PlanSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("plan_sources", std::slice::from_ref(row)).await
     }
 
     /// Every plan file, oldest first.
@@ -63,5 +63,17 @@ impl Database {
         let query =
             self.client().query("SELECT toUnixTimestamp64Micro(max(known_from)) AS at FROM plan_sources");
         query.fetch_one().await.map_err(self.failed("look for new plans"))
+    }
+
+    /// Adds a file of exchange rates.
+    pub async fn insert_rate_source(&self, row: &RateSourceRow) -> Result<(), DatabaseError> {
+        self.insert_rows("rate_sources", std::slice::from_ref(row)).await
+    }
+
+    /// Every file of exchange rates, oldest first.
+    pub async fn rate_sources(&self) -> Result<Vec<RateSourceRow>, DatabaseError> {
+        let query =
+            self.client().query("SELECT ?fields FROM rate_sources FINAL ORDER BY known_from, source_id");
+        query.fetch_all().await.map_err(self.failed("read rate files"))
     }
 }

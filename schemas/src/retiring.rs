@@ -113,8 +113,7 @@ impl Database {
 
     /// Writes down that a partition goes, or went.
     pub async fn insert_retirement(&self, row: &RetirementRow) -> Result<(), DatabaseError> {
-        let token = format!("retire {} {} {} {}", row.class, row.partition, row.begun_at, row.dropped_at);
-        self.insert_rows("retirements", &token, std::slice::from_ref(row)).await
+        self.insert_rows("retirements", std::slice::from_ref(row)).await
     }
 
     /// Puts down what the entries of a month used of credits, so that it counts without them.
@@ -131,7 +130,7 @@ impl Database {
             .fetch_all()
             .await
             .map_err(self.failed("read the credits of a month"))?;
-        self.insert_rows("retired_credits", &format!("retire the credits of {period}"), &rows).await
+        self.insert_rows("retired_credits", &rows).await
     }
 
     /// The days before a day of which there is evidence, oldest first, at most so many.

@@ -99,6 +99,11 @@ pub const TABLE: &[Metric] = &[
         "1 while something is older than its retention and still needed: not settled, or of a month that is not closed",
     ),
     gauge("settle_failing", "1 while settlement fails; nothing is lost, the ledger lags"),
+    gauge("settle_chain_number", "vouchers that this settler wrote into its chain of what it posts"),
+    gauge(
+        "settle_chain_head",
+        "the first 12 hexadecimal digits of the head of that chain, as a number: to be kept where nobody rewrites it",
+    ),
     counter(
         "calls_posted",
         &["state"],
@@ -285,6 +290,11 @@ fn read(books: &Books) -> Vec<Value> {
     one("partitions_retired", settle.partitions_retired);
     one("retention_held", u64::from(settle.retention_held.is_some()));
     one("settle_failing", u64::from(settle.last_error.is_some()));
+    if let Some(chain) = settle.chain {
+        one("settle_chain_number", chain.number);
+        let [a, b, c, d, e, f, ..] = chain.head;
+        one("settle_chain_head", u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+    }
     let trace = books.trace.snapshot();
     one("trace_requests_offered", trace.requests_offered);
     one("trace_spans_kept", trace.spans_kept);

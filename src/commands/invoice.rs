@@ -113,7 +113,7 @@ pub async fn document(database: &Database, month: BillingPeriod) -> anyhow::Resu
                 json!({
                     "kind": line.kind, "feature": line.feature, "provider": line.provider, "model": line.model,
                     "unit": line.unit, "quantity": line.quantity, "unit_price": line.unit_price.normalize().to_string(),
-                    "amount": line.amount.to_string(), "calls": line.calls, "description": line.description,
+                    "amount": line.amount.to_string(), "calls": line.calls, "description": line.said(),
                 })
             };
             json!({
@@ -177,7 +177,7 @@ async fn preview(month: &Month, context: &Context) -> anyhow::Result<Outcome> {
                 text(&line.amount.to_string()),
                 text(&draft.currency),
                 text(&line.calls.to_string()),
-                text(&line.description),
+                text(&line.said()),
             ]);
         }
     }

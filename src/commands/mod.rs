@@ -14,6 +14,7 @@ pub mod verify;
 pub mod keys;
 pub mod prices;
 pub mod plans;
+pub mod rates;
 pub mod reprice;
 pub mod redecode;
 pub mod adjust;

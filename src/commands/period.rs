@@ -1,9 +1,8 @@
 //! `period`: close a billing month, and see how it stands.
 
-use std::fmt::Write as _;
-
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use domain::ledger::{ChainId, Head};
 use domain::time::BillingPeriod;
 use schemas::Database;
 use schemas::reports::{UsageQuery, UsageRow, Window};
@@ -13,7 +12,7 @@ use serde_json::json;
 use super::job::{self, Job};
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
-use crate::output::{self, Cell, Format, Rows};
+use crate::output::{self, Cell, Format, Rows, hex};
 use crate::retention;
 
 /// Billing months.
@@ -93,8 +92,10 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
         "closed_at",
         "entries",
         "merkle_root",
+        "chain_heads",
         "price_book",
         "plans",
+        "rates",
         "config",
         "program",
     ];
@@ -102,7 +103,7 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
     let hash = |text: fn(&PeriodRow) -> &String| {
         Cell::text(closed.map(text).filter(|text| !text.is_empty()).cloned())
     };
-    let cells: [Cell; 15] = [
+    let cells: [Cell; 17] = [
         month.to_string().into(),
         state.into(),
         Cell::Count(sums.calls),
@@ -114,8 +115,10 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
         Cell::time(closed.and_then(|row| DateTime::from_timestamp_micros(row.closed_at))),
         closed.map_or(Cell::Nothing, |row| Cell::Count(i64::try_from(row.entries).unwrap_or(i64::MAX))),
         Cell::text(closed.filter(|row| row.merkle_root != [0; 32]).map(|row| hex(&row.merkle_root))),
+        Cell::text(closed.filter(|row| !row.chain_heads.is_empty()).map(heads)),
         hash(|row| &row.price_book),
         hash(|row| &row.plans),
+        hash(|row| &row.rates),
         hash(|row| &row.config),
         hash(|row| &row.program),
     ];
@@ -140,10 +143,9 @@ async fn status(month: BillingPeriod, context: &Context) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Where the chains of vouchers were: each with its voucher and head.
+fn heads(closed: &PeriodRow) -> String {
+    let head =
+        |(chain, number, head): &(ChainId, u64, Head)| format!("{}:{number}:{}", hex(chain), hex(head));
+    closed.chain_heads.iter().map(head).collect::<Vec<_>>().join(" ")
 }

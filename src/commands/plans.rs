@@ -60,7 +60,8 @@ async fn import(file: PathBuf, context: &Context) -> anyhow::Result<Outcome> {
 
 async fn list(context: &Context) -> anyhow::Result<Outcome> {
     let shelf = shelf(context).await?;
-    let mut rows = Rows::new(["kind", "tenant", "name", "from", "to", "amount", "plan_id"]);
+    let mut rows =
+        Rows::new(["kind", "tenant", "name", "from", "to", "amount", "invoice_currency", "plan_id"]);
     let month = |month: Option<BillingPeriod>| Cell::text(month.map(|month| month.to_string()));
     for known in shelf.in_force.assignments.iter() {
         let plan = shelf.in_force.plans.get(&known.plan);
@@ -71,6 +72,9 @@ async fn list(context: &Context) -> anyhow::Result<Outcome> {
             month(known.from),
             month(known.to),
             Cell::Nothing,
+            Cell::text(
+                plan.and_then(|plan| plan.invoice_currency).map(|currency| currency.code().to_string()),
+            ),
             Cell::text(plan.map(domain::plan::Plan::id).filter(|id| !id.is_empty())),
         ]);
     }
@@ -82,6 +86,7 @@ async fn list(context: &Context) -> anyhow::Result<Outcome> {
             month(credit.from),
             month(credit.expires),
             Cell::Money(credit.amount),
+            Cell::Nothing,
             Cell::Nothing,
         ]);
     }

@@ -16,7 +16,6 @@ use schemas::rows::QuarantineRow;
 use schemas::{Database, DatabaseError, record};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::job::{self, Job};
 use super::{Context, Outcome};
@@ -121,7 +120,7 @@ pub async fn redrive(
         let now = now_nanos() / 1_000;
         let noted: Vec<QuarantineRow> =
             some.iter().map(|row| QuarantineRow { redriven_at: now, ..row.clone() }).collect();
-        database.insert_quarantine(&format!("redriven-{}", Uuid::new_v4()), &noted).await?;
+        database.insert_quarantine(&noted).await?;
     }
     handles.ship.flush(deadline).await?;
     settler.drain().await?;

@@ -1,12 +1,14 @@
 //! `verify`: recompute the ledger and list what does not hold.
 
-use billing::{explain, verify};
+use billing::explain;
+use billing::verify::{self, Vouched};
+use chrono::{DateTime, SecondsFormat};
 use domain::time::BillingPeriod;
 use serde_json::json;
 
 use super::{Context, Outcome};
 use crate::connect::{Missing, with_database};
-use crate::output::{self, Format};
+use crate::output::{self, Format, hex};
 use crate::progress;
 
 /// What to verify.
@@ -42,6 +44,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
             "retired_until": found.retired.last_day.map(|day| schemas::rows::day_of(day).to_string()),
             "retired_months": found.retired.months.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "quarantine_rows": balance.held, "collectors": collectors,
+            "vouched": vouched_json(&found.vouched),
             "findings": findings,
         }))
     } else {
@@ -80,6 +83,7 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
                 balance.held
             );
         }
+        text += &vouched_text(&found.vouched);
         for finding in &found.findings {
             text += &format!("{}: {}\n", finding.invariant, finding.what);
         }
@@ -88,4 +92,43 @@ pub async fn run(args: Args, context: &Context) -> anyhow::Result<Outcome> {
     };
     output::print(&text)?;
     Ok(if found.findings.is_empty() { Outcome::Done } else { Outcome::Failed })
+}
+
+/// What settlers vouched for, in a line, and where their chains are.
+fn vouched_text(vouched: &Vouched) -> String {
+    let Some(since) = vouched.since.and_then(DateTime::from_timestamp_micros) else {
+        return "vouched for: nothing yet; nobody posted since there are vouchers\n".into();
+    };
+    let mut text = format!(
+        "vouched for: {} entries posted since {}, by {} vouchers in {} chains",
+        vouched.entries,
+        since.format("%Y-%m-%dT%H:%M:%SZ"),
+        vouched.vouchers,
+        vouched.chains
+    );
+    if vouched.before > 0 {
+        text += &format!("; {} from before that are not", vouched.before);
+    }
+    if vouched.broken_off > 0 {
+        text += &format!("; {} by settlers that broke off and did not post them", vouched.broken_off);
+    }
+    text.push('\n');
+    for head in &vouched.heads {
+        let (chain, number) = (hex(&head.chain), head.number);
+        text += &format!("head of chain {chain} at voucher {number}: {}\n", hex(&head.head));
+    }
+    text
+}
+
+fn vouched_json(vouched: &Vouched) -> serde_json::Value {
+    let heads: Vec<_> = vouched
+        .heads
+        .iter()
+        .map(|head| json!({"chain": hex(&head.chain), "number": head.number, "head": hex(&head.head)}))
+        .collect();
+    json!({
+        "since": vouched.since.and_then(DateTime::from_timestamp_micros).map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true)),
+        "entries": vouched.entries, "vouchers": vouched.vouchers, "chains": vouched.chains,
+        "entries_before": vouched.before, "entries_broken_off": vouched.broken_off, "heads": heads,
+    })
 }

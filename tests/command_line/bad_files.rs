@@ -2,7 +2,7 @@
 
 use crate::program::{Program, check};
 
-/// Scenario: price and plan files with faults, in a directory without a ledger; a price file that is none; no file at all.
+/// Scenario: price, plan and rate files with faults, in a directory without a ledger; a price file that is none; no file at all.
 /// Guarantees: exit code 1 and one line that names the file and every fault; nothing is made, so nothing is half imported.
 #[test]
 fn a_file_with_faults_is_refused_in_one_line_before_any_ledger_is_made() {
@@ -52,6 +52,11 @@ fn a_file_with_faults_is_refused_in_one_line_before_any_ledger_is_made() {
     refused("plans import plans.toml --data-dir data", &["line 3", "line 4", "line 5"]);
     program.write("plans.toml", "\n");
     refused("plans import plans.toml --data-dir data", &["plans.toml", "is empty"]);
+    let rates = "[[rate]]\nbase = \"USD\"\nquote = \"EUR\"\nrate = 0\ndate = \"30.2.2026\"\n[[rate]]\nbase = \"EUR\"\nquote = \"USD\"\nrate = 1.1\ndate = 2026-10-30\n";
+    program.write("rates.toml", rates);
+    refused("rates import rates.toml --data-dir data", &["rates.toml", "line 4", "line 5", "line 7"]);
+    program.write("rates.toml", "\n");
+    refused("rates import rates.toml --data-dir data", &["rates.toml", "is empty"]);
     refused("prices import nowhere.csv --data-dir data", &["nowhere.csv"]);
     check(&program.run("prices import --data-dir data"), 2);
     assert!(!program.path("data").exists(), "{:?}", program.files());

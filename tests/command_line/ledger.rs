@@ -156,9 +156,9 @@ async fn write(data_dir: &Path) {
     let serving = tokio::spawn(front.serve(async { stopped.await.unwrap_or_default() }));
     let (entries, posted_at) = (entries(), 1_790_000_000_000_000);
     let database = Database::new(target);
-    database.insert_entries("first", &entries, posted_at).await.unwrap();
+    database.insert_entries(&entries, posted_at).await.unwrap();
     // The same rows under another token are copies, and copies count once.
-    database.insert_entries("second", &entries, posted_at).await.unwrap();
+    database.insert_entries(&entries, posted_at).await.unwrap();
     stop.send(()).unwrap();
     serving.await.unwrap();
     engine.shutdown().unwrap();

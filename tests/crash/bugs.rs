@@ -5,78 +5,53 @@
 
 use std::process::Command;
 
-use sabotage::Bug;
+use sabotage::{Bug, Point};
 
-use crate::campaign::BINARY;
+use crate::points::CHOICE;
 
 /// What finds a bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Catcher {
-    /// The kill campaign.
-    Campaign,
     /// A test beside this one, by name.
     Here(&'static str),
+    /// A kill at a fail point, and what is in the ledger afterwards.
+    KillAt(Point),
     /// A test of a room: package, target, name.
     Room(&'static str, &'static [&'static str], &'static str),
 }
-use Catcher::{Campaign, Here, Room};
+use Catcher::{Here, KillAt, Room};
 
 const PROMISES: &[&str] = &["--test", "promises"];
 const UNIT: &[&str] = &["--lib"];
 
 const CAUGHT_BY: &[(Bug, Catcher)] = &[
     (Bug::FailOpenAck, Here("limits::a_full_journal_refuses_properly_and_heals_by_itself")),
-    (Bug::AckBeforeWrite, Campaign),
+    (Bug::AckBeforeWrite, Room("ledgerline-journal", PROMISES, "crash_points::")),
     (Bug::AckBeforeSync, Room("ledgerline-journal", PROMISES, "crash_points::")),
-    (Bug::TornTailTooLong, Campaign),
+    (Bug::TornTailTooLong, Room("ledgerline-journal", PROMISES, "crash_points::")),
     (Bug::TrustedDedupeCache, Here("limits::a_full_journal_refuses_properly_and_heals_by_itself")),
-    (Bug::CursorBeforeConfirm, Campaign),
+    (Bug::CursorBeforeConfirm, Room("ledgerline-collector", UNIT, "ship::tests::faults::")),
     (Bug::UnlinkBeforeCursor, Room("ledgerline-journal", PROMISES, "release::")),
     (Bug::SealNotSynced, Room("ledgerline-collector", UNIT, "ship::tests::restarts::")),
     (Bug::RetryAsNewRows, Room("ledgerline-collector", UNIT, "ship::tests::faults::")),
     (Bug::DropOnMemoryLimit, Room("ledgerline-collector", UNIT, "ship::tests::faults::")),
     (Bug::CountUnchecked, Here("limits::evidence_that_is_not_what_was_committed_is_not_settled")),
-    (Bug::CursorPastWaiting, Campaign),
-    (Bug::CursorBeforeEntries, Campaign),
-    (Bug::MemoryTrusted, Campaign),
-    (Bug::WrapperIsCall, Campaign),
-    (Bug::StandingUnread, Campaign),
-    (Bug::CloseBeforeAdjusting, Campaign),
+    (Bug::CursorPastWaiting, KillAt(Point::SettleCursorAfter)),
+    (Bug::CursorBeforeEntries, KillAt(Point::SettleEntriesBefore)),
+    (Bug::MemoryTrusted, Here("points::a_posting_that_failed_is_done_again")),
+    (Bug::WrapperIsCall, KillAt(Point::AnswerBefore)),
+    (Bug::StandingUnread, KillAt(Point::AnswerBefore)),
+    (Bug::CloseBeforeAdjusting, KillAt(Point::CloseWritten)),
 ];
 
 /// Whether a catcher is content with the program, given this bug.
 fn passes(catcher: Catcher, bug: &str) -> bool {
     let environment = [(sabotage::BUG_VARIABLE, bug)];
     match catcher {
-        Campaign => {
-            let run = Command::new(BINARY)
-                .args([
-                    "try-to-lose-a-call",
-                    "--format",
-                    "json",
-                    "--seconds",
-                    "0",
-                    "--kills",
-                    "40",
-                    "--chasing",
-                    "90",
-                    "--seed",
-                    "3",
-                ])
-                .envs(environment)
-                .output()
-                .unwrap();
-            run.status.success()
-        }
-        Here(name) => {
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command
-                .args([name, "--exact", "--include-ignored"])
-                .envs(environment)
-                .output()
-                .unwrap()
-                .status
-                .success()
+        Here(name) => test_here(name).envs(environment).output().unwrap().status.success(),
+        KillAt(point) => {
+            let mut test = test_here("points::killed_at_any_point_the_ledger_is_exact");
+            test.env(CHOICE, point.name()).envs(environment).output().unwrap().status.success()
         }
         Room(package, target, name) => {
             let mut command = Command::new(env!("CARGO"));
@@ -87,6 +62,13 @@ fn passes(catcher: Catcher, bug: &str) -> bool {
             command.arg(name).envs(environment).output().unwrap().status.success()
         }
     }
+}
+
+/// One of the tests beside this one, ignored or not.
+fn test_here(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--include-ignored"]);
+    command
 }
 
 /// Scenario: the program with each known bug in turn.

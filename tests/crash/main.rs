@@ -5,6 +5,7 @@
 
 mod campaign;
 mod limits;
+mod points;
 mod process;
 mod release;
 #[path = "../wire/mod.rs"]

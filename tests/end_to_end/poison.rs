@@ -42,6 +42,21 @@ fn refused_rows_are_quarantined_whatever_is_killed_and_billed_when_they_are_sent
     let refused =
         "SELECT count() AS n FROM ledgerline.observations WHERE outcome = 'quarantined' AND rule = 'refused'";
     assert_eq!(stage.database().rows(refused)[0]["n"], POISON.len());
+    // By the answer that the database does not take, and by the trace that others of the same request are in.
+    let id = response_id(5 + POISON[0]);
+    let explained = |stage: &Stage, name: &str| -> Vec<Value> {
+        let story: Value =
+            serde_json::from_str(&stage.command(&format!("explain {name} --format json"))).unwrap();
+        let spans = story["spans"].as_array().unwrap().clone();
+        spans.into_iter().filter(|span| span["response_id"] == id.as_str()).collect()
+    };
+    let by_answer = explained(&stage, &id);
+    assert_eq!(by_answer.len(), 1, "{by_answer:?}");
+    let said = ["outcome", "rule", "reason"].map(|key| by_answer[0][key].as_str().unwrap());
+    assert_eq!(said, ["quarantined", "refused", "refused by the database: VIOLATED_CONSTRAINT"]);
+    assert!(by_answer[0]["output_tokens"].as_u64() > Some(0), "{by_answer:?}");
+    let trace = by_answer[0]["trace_id"].as_str().unwrap().to_owned();
+    assert_eq!(explained(&stage, &trace), by_answer);
     let billed = "SELECT sum(l.calls) AS net, uniqExact(l.response_id) AS ids FROM ledgerline.ledger AS l";
     let row = &stage.database().rows(billed)[0];
     let expected = stage.sent() - POISON.len() as u64;
@@ -57,4 +72,7 @@ fn refused_rows_are_quarantined_whatever_is_killed_and_billed_when_they_are_sent
     stage.command("quarantine redrive");
     assert_eq!(quarantine(&stage), Vec::<Value>::new());
     stage.check();
+    let outcomes: Vec<Value> =
+        explained(&stage, &trace).into_iter().map(|span| span["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["billed"]);
 }

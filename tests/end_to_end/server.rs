@@ -1,6 +1,7 @@
 //! A `ledgerline serve` process and what a client does with it.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -103,6 +104,12 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits until it dies at the point that it was started with.
+    pub fn died(mut self) {
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(rustix::process::Signal::KILL.as_raw()), "{status:?}");
     }
 
     /// Asks it to stop; it must end well.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::money_spans::{Call, OCTOBER, export};
 use crate::server::Server;
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     chrono::Utc::now().timestamp_nanos_opt().unwrap()
 }
 
@@ -22,7 +22,7 @@ fn standing_still() -> i64 {
     *AT.get_or_init(now)
 }
 
-async fn settler(database: &Database, id: u8, currency: &str, clock: fn() -> i64) -> Settler {
+pub async fn settler(database: &Database, id: u8, currency: &str, clock: fn() -> i64) -> Settler {
     let forever = i64::MAX / 4;
     let rules = Rules { late_limit_nanos: forever, future_limit_nanos: forever };
     let config = SettleConfig { rules, currency: currency.into(), ..SettleConfig::default() };
@@ -30,12 +30,17 @@ async fn settler(database: &Database, id: u8, currency: &str, clock: fn() -> i64
 }
 
 /// Sends calls, and waits until their evidence is committed.
-fn send(server: &Server, calls: &[Call<'_>]) {
+pub fn send(server: &Server, calls: &[Call<'_>]) {
+    send_request(server, &export(calls), calls.len() as u64);
+}
+
+/// Sends a request of so many spans, and waits until their evidence is committed.
+pub fn send_request(server: &Server, request: &[u8], spans: u64) {
     let seen = || {
         server.rows("SELECT sum(b.rows) AS n FROM ledgerline.batches AS b FINAL")[0]["n"].as_u64().unwrap()
     };
-    let wanted = seen() + calls.len() as u64;
-    assert_eq!(server.post("application/json", &export(calls)).unwrap().status, 200);
+    let wanted = seen() + spans;
+    assert_eq!(server.post("application/json", request).unwrap().status, 200);
     while seen() < wanted {}
 }
 

@@ -241,9 +241,8 @@ impl Work<'_> {
             reports.into_iter().map(|report| OverrideCallRow::of(report, &decided)).collect();
         if self.apply {
             // Before anything is posted by it: whoever settles these calls from now on does so by it.
-            for (at, some) in rows.chunks(100_000).enumerate() {
-                let token = format!("override {} {} {at} of {}", decided.id, decided.decided_at, rows.len());
-                database.insert_override_calls(&token, some).await?;
+            for some in rows.chunks(100_000) {
+                database.insert_override_calls(some).await?;
             }
         }
         let adjusted = &mut self.adjusted;
@@ -306,9 +305,7 @@ impl Work<'_> {
             calls: self.adjusted.calls,
             program: env!("CARGO_PKG_VERSION").to_string(),
         };
-        Ok(database
-            .insert_override(&format!("override {} {}", row.override_id, row.decided_at), &row)
-            .await?)
+        Ok(database.insert_override(&row).await?)
     }
 }
 

@@ -7,10 +7,10 @@ use domain::identity::{CallId, EntryId, SpanId, TraceId};
 use domain::ledger::{Entry, EntryType};
 use domain::overrides::Act;
 use domain::price::{RateCard, UnitPart};
-use domain::resolve::SpanRef;
+use domain::resolve::{Outcome, SpanRef};
 use domain::time::EventTime;
 use rust_decimal::Decimal;
-use schemas::rows::{DecisionRow, OverrideCallRow, OverrideRow, day_of};
+use schemas::rows::{DecisionRow, OverrideCallRow, OverrideRow, QuarantineRow, day_of};
 use schemas::{Database, DatabaseError, Retired, SeenRow};
 
 use crate::prices::{PriceRow, PriceRowError};
@@ -121,16 +121,19 @@ pub struct Gone {
 
 /// Explains a trace id, a response id, an entry id or a call id.
 pub async fn explain(database: &Database, name: &str) -> Result<Explanation, ExplainError> {
-    let traces = find(database, name.trim()).await?;
-    let traces = database.traces_beside(&traces).await?;
+    let named = find(database, name.trim()).await?;
+    let traces = database.traces_beside(&named).await?;
+    // A trace of which the log took nothing stands beside no other.
+    let refused = database.refused_of_traces(&[traces.as_slice(), &named].concat()).await?;
     let retired = database.retired().await?;
-    if traces.is_empty() {
+    if traces.is_empty() && refused.is_empty() {
         let name = name.chars().take(120).collect();
         return Err(match gone_in_words(&retired) {
             Some(gone) => ExplainError::Gone { name, gone },
             None => ExplainError::Unknown(name),
         });
     }
+    let traces = if traces.is_empty() { named } else { traces };
     let seen = database.seen_of_traces(&traces).await?;
     let decisions = database.decisions_of_traces(&traces).await?;
     let entries = database.entries_of_traces(&traces, 0..=i64::MAX).await?;
@@ -142,7 +145,10 @@ pub async fn explain(database: &Database, name: &str) -> Result<Explanation, Exp
     }
     let overrides = overrides(database, &traces).await?;
     let gone = gone(&retired, &seen, &decisions, &entries);
-    Ok(Explanation { overrides, gone, ..put_together(seen, decisions, entries, &settled, &cards) })
+    let mut explanation = put_together(seen, decisions, entries, &settled, &cards);
+    explanation.spans.extend(refused.into_iter().map(explain_refused));
+    explanation.spans.sort_by_key(|span| (span.seen.started_at, span.seen.span_id));
+    Ok(Explanation { overrides, gone, ..explanation })
 }
 
 /// What went by retention, for a sentence; nothing where nothing did.
@@ -223,7 +229,21 @@ async fn find(database: &Database, name: &str) -> Result<Vec<[u8; 16]>, Database
         // The same digits may name a trace.
         return Ok(if traces.is_empty() { vec![id.bytes()] } else { traces });
     }
-    database.traces_of_response(name).await
+    let mut traces = database.traces_of_response(name).await?;
+    traces.extend(database.traces_refused_with(name).await?);
+    Ok(traces)
+}
+
+/// A span that sits in quarantine, as `observations` has it.
+fn explain_refused(row: QuarantineRow) -> SpanExplained {
+    SpanExplained {
+        seen: row.seen(),
+        outcome: Outcome::Quarantined.name().into(),
+        rule: "refused".into(),
+        reason: format!("refused by the database: {}", row.code),
+        winner: None,
+        call: None,
+    }
 }
 
 fn put_together(

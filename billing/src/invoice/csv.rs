@@ -62,7 +62,7 @@ fn line_cells(invoice: &Invoice, at: usize, line: &Line) -> Vec<String> {
         line.amount.to_string(),
         draft.currency.clone(),
         line.calls.to_string(),
-        inert(&line.description),
+        inert(&line.said()),
     ]
 }
 

@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::money::Cost;
+use domain::money::{Cost, Currency, ExchangeRate};
 use domain::time::BillingPeriod;
 use schemas::rows::month_of;
 use schemas::{AdjustmentSum, Database, DatabaseError, TenantSum, UnitSum, UnmeteredSum};
 
+use super::convert::{self, RateMissing};
 use super::finish;
-use super::line::{Known, Line};
+use super::issue::rate_of;
+use super::line::{Issued, Known, Line};
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
+use crate::rates::{RateShelf, RateShelfError};
 
 /// One tenant's invoice for a month, not issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +22,10 @@ pub struct Draft {
     pub tenant: String,
     /// The month.
     pub period: BillingPeriod,
-    /// ISO 4217.
+    /// ISO 4217: of the lines and of `amount`.
     pub currency: String,
+    /// What the lines were converted by, where they are not in the ledger's currency.
+    pub conversion: Option<ExchangeRate>,
     /// Usage first, then what its total led to; sorted.
     pub lines: Vec<Line>,
     /// The sum of the lines.
@@ -47,6 +52,22 @@ pub enum DraftError {
     /// The plans that entries name cannot be read.
     #[error("the plans that entries were charged by cannot be read")]
     Plans(#[from] PlanShelfError),
+    /// The rates that a month was closed with cannot be read.
+    #[error("the exchange rates of the month cannot be read")]
+    Rates(#[from] RateShelfError),
+    /// There is no rate.
+    #[error(transparent)]
+    RateMissing(#[from] RateMissing),
+    /// An amount that no coins can count.
+    #[error(
+        "an amount of {tenant:?} is beyond all belief in {currency}; look at the rate, and run `ledgerline verify`"
+    )]
+    Unbelievable {
+        /// The payer.
+        tenant: String,
+        /// What it was converted to.
+        currency: Currency,
+    },
     /// A price that entries name is damaged.
     #[error("a price that entries were rated with cannot be read")]
     Price(#[from] PriceRowError),
@@ -86,7 +107,10 @@ impl Draft {
         }
         let closed = database.closed_months().await?.into_iter().find(|row| month_of(row.period) == period);
         let closed_by = match closed {
-            Some(row) => Some(PlanShelf::at(database, Some(&row.plans)).await?),
+            Some(row) => Some(ClosedBy {
+                plans: PlanShelf::at(database, Some(&row.plans)).await?,
+                rates: RateShelf::at(database, &row.rates).await?,
+            }),
             None => None,
         };
         let (sums, known) = gather(database, period, as_of).await?;
@@ -109,6 +133,20 @@ impl Draft {
             sum.charge -= finish.iter().filter(of_tenant).map(|made| made.charge).sum();
         }
         assemble(period, sums, &known, None)
+    }
+
+    /// The currency of its entries.
+    pub fn ledger_currency(&self) -> &str {
+        self.conversion.as_ref().map_or(&self.currency, |rate| rate.base.code())
+    }
+
+    /// What its entries add up to, in the currency of the ledger.
+    pub fn ledger_amount(&self) -> Cost {
+        match self.conversion {
+            Some(_) => self.lines.iter().map(|line| line.exact).sum(),
+            // Rounding, where there was any, is an entry.
+            None => self.amount,
+        }
     }
 
     /// What it is once it is issued: what comes to less than nothing is a credit note.
@@ -142,6 +180,13 @@ impl Kind {
             Self::CreditNote => "credit_note",
         }
     }
+}
+
+/// What a month was closed with, by which its lines are rounded and converted for ever.
+#[derive(Debug, Default)]
+pub(super) struct ClosedBy {
+    pub(super) plans: PlanShelf,
+    pub(super) rates: RateShelf,
 }
 
 /// A month, summed.
@@ -186,18 +231,19 @@ pub(super) async fn gather(
     }
     for month in sums.corrected_months() {
         for row in database.invoices_of(month).await?.into_iter().filter(|row| row.issued_at <= as_of) {
-            known.issued.entry((row.tenant, month)).or_default().push(row.invoice_number);
+            let issued = Issued { number: row.invoice_number.clone(), conversion: rate_of(&row) };
+            known.issued.entry((row.tenant, month)).or_default().push(issued);
         }
     }
     Ok((sums, known))
 }
 
-/// `closed_by` are the plans of a closed month, by which its lines are rounded.
+/// `closed_by` is of a month that is closed; lines of one that is not are neither rounded nor converted.
 pub(super) fn assemble(
     period: BillingPeriod,
     sums: Sums,
     known: &Known,
-    closed_by: Option<&PlanShelf>,
+    closed_by: Option<&ClosedBy>,
 ) -> Result<Vec<Draft>, DraftError> {
     let Sums { tenants, units, unmetered, adjustments } = sums;
     let mut lines: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
@@ -222,14 +268,18 @@ pub(super) fn assemble(
         }
         lines.sort_by_cached_key(Line::order);
         let (tenant, currency, calls) = (sum.tenant, sum.currency, sum.calls);
-        let mut draft = Draft { tenant, period, currency, lines, amount: Cost::ZERO, calls };
-        if let Some(coins) = closed_by.and_then(|plans| finish::whole_coins(plans, &draft)) {
+        let amount = Cost::ZERO;
+        let mut draft = Draft { tenant, period, currency, conversion: None, lines, amount, calls };
+        if let Some(coins) = closed_by.and_then(|by| finish::whole_coins(&by.plans, &draft)) {
             finish::round(&mut draft.lines, coins);
         }
         draft.amount = draft.lines.iter().map(|line| line.amount).sum();
         if draft.amount != sum.charge {
             let (tenant, lines) = (draft.tenant, draft.amount);
             return Err(DraftError::DoesNotBalance { tenant, lines, entries: sum.charge });
+        }
+        if let Some(by) = closed_by {
+            convert::convert(&mut draft, (&by.plans, &by.rates.rates), known)?;
         }
         drafts.push(draft);
     }
@@ -240,135 +290,4 @@ pub(super) fn assemble(
 mod laws;
 
 #[cfg(test)]
-mod tests {
-    use schemas::rows::month_number;
-
-    use super::*;
-
-    fn period() -> BillingPeriod {
-        BillingPeriod::parse("2026-10").unwrap()
-    }
-
-    fn sum(unit: &str, quantity: i64, cost: &str) -> UnitSum {
-        UnitSum {
-            tenant: "acme".into(),
-            feature: "search".into(),
-            provider: "openai".into(),
-            model: "gpt-4o".into(),
-            state: "unpriced".into(),
-            currency: "USD".into(),
-            price_id: String::new(),
-            plan_id: String::new(),
-            environment: String::new(),
-            service_month: month_number(period()),
-            corrects: false,
-            unit: unit.into(),
-            quantity,
-            cost: Cost::parse(cost).unwrap(),
-            charge: Cost::parse(cost).unwrap(),
-            calls: 1,
-        }
-    }
-
-    fn tenant(charge: &str) -> TenantSum {
-        let charge = Cost::parse(charge).unwrap();
-        TenantSum {
-            tenant: "acme".into(),
-            currency: "USD".into(),
-            calls: 1,
-            entries: 1,
-            cost: charge,
-            charge,
-        }
-    }
-
-    #[test]
-    fn lines_that_do_not_add_up_to_the_entries_make_no_invoice() {
-        let make = |charge| {
-            let sums = Sums {
-                tenants: vec![tenant(charge)],
-                units: vec![sum("input_tokens", 5, "0.5")],
-                ..Sums::default()
-            };
-            assemble(period(), sums, &Known::default(), None)
-        };
-        assert_eq!(make("0.5").unwrap()[0].amount, Cost::parse("0.5").unwrap());
-        assert!(matches!(make("0.6"), Err(DraftError::DoesNotBalance { .. })));
-    }
-
-    #[test]
-    fn what_comes_to_nothing_is_an_invoice_and_what_is_given_back_a_credit_note() {
-        for (amount, kind) in [("0.01", Kind::Invoice), ("0", Kind::Invoice), ("-0.01", Kind::CreditNote)] {
-            let line = super::super::sample::led_to("credit", "c", amount);
-            assert_eq!(super::super::sample::of("acme", vec![line]).draft.kind(), kind, "{amount}");
-        }
-    }
-
-    #[test]
-    fn a_line_of_long_prompts_states_the_price_of_long_prompts() {
-        let price = |digits: &str| digits.parse::<rust_decimal::Decimal>().unwrap();
-        let tier = domain::price::Tier { above: 200_000, unit_price: price("0.000006") };
-        let rate = domain::price::Rate::tiered(price("0.000003"), vec![tier]);
-        let rates = [(domain::price::UnitClass::Input, rate)];
-        let card = domain::price::RateCard::new(
-            "anthropic".into(),
-            "m".into(),
-            (None, None),
-            Vec::new(),
-            BTreeMap::new(),
-            domain::price::Rates::new(rates.into(), Vec::new()),
-            Vec::new(),
-        );
-        let mut known = Known::default();
-        known.cards.insert("card".into(), card);
-        for (tier, cost, expected) in [(None, "0.6", "0.000003"), (Some(200_000), "1.2", "0.000006")] {
-            let price_id = crate::settle::tiered_price_id("card", tier);
-            let line = UnitSum { price_id, state: "billed".into(), ..sum("input", 200_000, cost) };
-            let line = Line::of_units(line, period(), &known).unwrap();
-            assert_eq!((line.unit_price, line.description.as_str()), (price(expected), ""), "{tier:?}");
-        }
-    }
-
-    #[test]
-    fn unmetered_calls_are_a_line_of_their_own() {
-        let unmetered = UnmeteredSum {
-            tenant: "acme".into(),
-            feature: String::new(),
-            provider: "openai".into(),
-            model: "gpt-4o".into(),
-            currency: "USD".into(),
-            service_month: month_number(period()),
-            corrects: false,
-            calls: 3,
-        };
-        let sums = Sums { tenants: vec![tenant("0")], unmetered: vec![unmetered], ..Sums::default() };
-        let drafts = assemble(period(), sums, &Known::default(), None).unwrap();
-        assert_eq!((drafts[0].lines[0].unit.as_str(), drafts[0].lines[0].quantity), ("calls", 3));
-    }
-
-    #[test]
-    fn usage_of_earlier_months_is_lines_of_its_own_after_the_months() {
-        let september = BillingPeriod::parse("2026-09").unwrap();
-        let of = |month: BillingPeriod, corrects, cost| UnitSum {
-            service_month: month_number(month),
-            corrects,
-            ..sum("input", 5, cost)
-        };
-        let sums = Sums {
-            tenants: vec![tenant("-0.2")],
-            units: vec![of(september, true, "-0.8"), of(september, false, "0.1"), of(period(), false, "0.5")],
-            ..Sums::default()
-        };
-        let mut known = Known::default();
-        known.issued.insert(("acme".into(), september), vec!["2026-09-0007".into()]);
-        assert_eq!(sums.corrected_months(), BTreeSet::from([september]));
-        let draft = assemble(period(), sums, &known, None).unwrap().remove(0);
-        let amounts: Vec<String> = draft.lines.iter().map(|line| line.amount.to_string()).collect();
-        assert_eq!(amounts, ["0.500000000000", "0.100000000000", "-0.800000000000"]);
-        assert!(draft.lines[1].description.starts_with("usage of 2026-09, reported after"));
-        assert!(draft.lines[2].description.starts_with("corrects 2026-09-0007: usage of 2026-09"));
-        assert_eq!(draft.corrects(), BTreeSet::from(["2026-09-0007"]));
-        assert_eq!(draft.kind(), Kind::CreditNote);
-        assert_eq!(draft.subtotals(), [("usage", Cost::parse("-0.2").unwrap())]);
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use domain::invoice::TaxRate;
 use domain::money::{Cost, Currency};
 use domain::plan::Adjustment;
 
+use super::convert::wanted;
 use super::draft::Draft;
 use super::line::Line;
 use crate::plans::PlanShelf;
@@ -44,11 +45,13 @@ pub(crate) fn due(draft: &Draft, plans: &PlanShelf) -> Vec<Adjustment> {
     due
 }
 
-/// The currency in whose coins a tenant's lines are, if its plan wants whole ones.
+/// The ledger's currency, if the tenant's plan wants lines in whole coins of it. Lines that are converted are rounded by that,
+/// and must not be rounded twice.
 pub(super) fn whole_coins(plans: &PlanShelf, draft: &Draft) -> Option<Currency> {
     let plan = plans.plan_of(&draft.tenant, draft.period)?;
-    let wanted = plan.whole_coins && !draft.tenant.is_empty();
-    wanted.then(|| Currency::parse(&draft.currency).ok()).flatten()
+    let converted = wanted(plans, &draft.tenant, draft.period, &draft.currency).is_some();
+    let rounded = plan.whole_coins && !draft.tenant.is_empty() && !converted;
+    rounded.then(|| Currency::parse(&draft.currency).ok()).flatten()
 }
 
 /// Rounds lines; returns what that adds to their sum.
@@ -66,7 +69,8 @@ pub(super) fn round(lines: &mut [Line], currency: Currency) -> Cost {
     added
 }
 
-fn in_coins(exact: Cost, currency: Currency) -> Cost {
+/// Money rounded once to whole coins, by the currency's rule.
+pub(super) fn in_coins(exact: Cost, currency: Currency) -> Cost {
     exact.amount(currency, currency.rounding()).cost().unwrap_or(exact)
 }
 

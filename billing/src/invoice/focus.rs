@@ -5,6 +5,7 @@
 //! empty cell is a null. Column names are FOCUS's and come first, in alphabetical order; ours begin with `x_`.
 //! What is left out, and why, stands in `docs/invoices.md`.
 
+use domain::money::{Cost, ExchangeRate};
 use domain::price::UnitPart;
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
@@ -49,6 +50,11 @@ const COLUMNS: &[Column] = &[
     ("InvoiceIssuerName", |row| inert(row.issuer())),
     ("ListCost", |row| row.line.amount.to_string()),
     ("PricingCategory", |row| row.of_usage(|_| "Standard".into())),
+    ("PricingCurrency", |row| row.invoice.draft.ledger_currency().into()),
+    ("PricingCurrencyContractedUnitPrice", |row| {
+        row.of_usage(|line| line.ledger_price.normalize().to_string())
+    }),
+    ("PricingCurrencyEffectiveCost", |row| row.priced().to_string()),
     ("PricingQuantity", |row| row.quantity()),
     ("PricingUnit", |row| row.measure()),
     ("ProviderName", |row| inert(row.issuer())),
@@ -62,10 +68,13 @@ const COLUMNS: &[Column] = &[
         row.of_usage(|line| serde_json::json!({ "x_UnitClass": line.unit }).to_string())
     }),
     ("SkuPriceId", |row| {
-        row.of_usage(|line| inert(&format!("{}@{}", row.sku(), line.unit_price.normalize())))
+        row.of_usage(|line| inert(&format!("{}@{}", row.sku(), line.ledger_price.normalize())))
     }),
     ("Tags", |row| row.tags()),
     ("x_Calls", |row| row.line.calls.to_string()),
+    ("x_ExchangeRate", |row| row.of_rate(|rate| rate.rate.normalize().to_string())),
+    ("x_ExchangeRateDate", |row| row.of_rate(|rate| rate.date.to_string())),
+    ("x_ExchangeRateSource", |row| row.of_rate(|rate| inert(&rate.source))),
     ("x_InvoiceLine", |row| row.at.to_string()),
     ("x_Kind", |row| row.line.kind.clone()),
     ("x_Model", |row| inert(&row.line.model)),
@@ -98,6 +107,19 @@ impl Row<'_> {
     /// A cell that only lines of usage have.
     fn of_usage(&self, cell: impl FnOnce(&Line) -> String) -> String {
         if self.is_usage() { cell(self.line) } else { String::new() }
+    }
+
+    /// A cell that only converted lines have.
+    fn of_rate(&self, cell: impl FnOnce(&ExchangeRate) -> String) -> String {
+        self.line.conversion.as_ref().map(cell).unwrap_or_default()
+    }
+
+    /// What it comes to in the currency that prices are in.
+    fn priced(&self) -> Cost {
+        match self.invoice.draft.conversion {
+            Some(_) => self.line.exact,
+            None => self.line.amount,
+        }
     }
 
     /// Whether it changes what an earlier invoice said.
@@ -177,7 +199,8 @@ impl Row<'_> {
         } else {
             line.kind.clone()
         };
-        if line.description.is_empty() { what } else { format!("{what}: {}", line.description) }
+        let said = line.said();
+        if said.is_empty() { what } else { format!("{what}: {said}") }
     }
 
     /// The feature, as the one tag there is. A JSON object, which no spreadsheet runs.

@@ -1,5 +1,5 @@
 //! Drafts of a month that is open, as they would be issued were it closed now: with what its totals lead to, with rounding and
-//! taxes. The same functions work it out that do so at close; nothing is posted.
+//! taxes, converted by the rates in force. The same functions work it out that do so at close; nothing is posted.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,12 @@ use domain::plan::Adjustment;
 use domain::time::BillingPeriod;
 use schemas::{AdjustmentSum, Database, TenantSum};
 
+use super::convert;
 use super::draft::{Draft, DraftError, Sums, assemble, gather};
 use super::finish;
 use super::line::Line;
 use crate::period;
+use crate::rates::RateShelf;
 
 impl Draft {
     /// The drafts of an open month, foreseen. A month without any entry has none: nothing says its currency.
@@ -22,6 +24,7 @@ impl Draft {
     ) -> Result<Vec<Self>, DraftError> {
         let (mut sums, known) = gather(database, month, as_of).await?;
         let plans = &known.plans;
+        let rates = RateShelf::of(database).await?.rates;
         let due = period::due(database, plans, month, i64::MAX).await?;
         // What people ordered stands as it is; what an interrupted close left is worked out anew.
         let ordered = database.posted_by_order(month).await?;
@@ -38,6 +41,11 @@ impl Draft {
             }
             draft.lines.sort_by_cached_key(Line::order);
             draft.amount = draft.lines.iter().map(|line| line.amount).sum();
+            // The rate of a month may be stated when it is over; until then it shows in the ledger's currency, and says so.
+            match convert::convert(draft, (plans, &rates), &known) {
+                Err(DraftError::RateMissing(missing)) => convert::leave(draft, &missing),
+                converted => converted?,
+            }
         }
         Ok(drafts)
     }

@@ -111,6 +111,9 @@ fn facts(invoice: &Invoice) -> Markup {
                 dt { "Corrects" } dd { (corrects.into_iter().collect::<Vec<_>>().join(", ")) }
             }
             dt { "Currency" } dd { (draft.currency) }
+            @if let Some(rate) = &draft.conversion {
+                dt { "Exchange rate" } dd { (rate.equation()) br; small { (name(&rate.source)) ", " (rate.date) } }
+            }
         }
     }
 }
@@ -142,7 +145,7 @@ fn lines(draft: &Draft) -> Markup {
 fn row(line: &Line, draft: &Draft) -> Markup {
     html! {
         tr {
-            td.what { (what(line)) }
+            td.what { (what(line, draft)) }
             @if line.kind == "usage" {
                 td.figure { (grouped(&line.quantity.to_string())) }
                 td.figure { (price(line, draft)) }
@@ -162,15 +165,30 @@ fn heading(line: &Line, draft: &Draft) -> String {
     }
 }
 
-fn what(line: &Line) -> Markup {
+fn what(line: &Line, draft: &Draft) -> Markup {
     if line.kind != "usage" {
-        return html! { (name(&capital(&line.description))) @if line.kind == "credit" { small { "Credit" } } };
+        return html! {
+            (name(&capital(&line.description))) @if line.kind == "credit" { small { "Credit" } }
+            (converted(line, draft))
+        };
     }
     let model = if line.model.is_empty() { "unnamed model" } else { &line.model };
     html! {
         (name(model)) " \u{b7} " (unit(&line.unit))
         @if !line.feature.is_empty() { small { "Feature " (name(&line.feature)) } }
         @if !line.description.is_empty() { small { (name(&capital(&line.description))) } }
+        (converted(line, draft))
+    }
+}
+
+/// What a line was before it was converted, and by which rate where that is not the invoice's.
+fn converted(line: &Line, draft: &Draft) -> Markup {
+    let Some(rate) = line.conversion.as_ref().filter(|_| !line.exact.is_zero()) else { return html! {} };
+    html! {
+        small {
+            (written(&line.exact.to_string(), rate.base.decimals())) " " (rate.base)
+            @if line.conversion != draft.conversion { " at " (name(&rate.terms())) }
+        }
     }
 }
 
@@ -210,7 +228,11 @@ fn footer(draft: &Draft, issuer: &Issuer) -> Markup {
             @if !issuer.terms.is_empty() && draft.kind() == Kind::Invoice { p.terms { (name(&issuer.terms)) } }
             p {
                 @if draft.calls > 0 { (grouped(&draft.calls.to_string())) " calls of AI models. " }
-                "Each amount is the sum of what the calls were charged; the calls behind a line are available on request."
+                "Each amount is the sum of what the calls were charged"
+                @if draft.conversion.is_some() {
+                    " in " (draft.ledger_currency()) ", converted once a line at the exchange rate above and rounded to the smallest coin"
+                }
+                "; the calls behind a line are available on request."
             }
         }
     }
@@ -254,7 +276,11 @@ fn money(amount: Cost, draft: &Draft) -> String {
 
 /// Digits in groups of three, with the decimals of the currency and as many more as say something; a minus sign, no hyphen.
 fn shown(decimal: &str, draft: &Draft) -> String {
-    let least = Currency::parse(&draft.currency).map_or(2, Currency::decimals) as usize;
+    written(decimal, Currency::parse(&draft.currency).map_or(2, Currency::decimals))
+}
+
+fn written(decimal: &str, least: u32) -> String {
+    let least = least as usize;
     let (whole, decimals) = decimal.split_once('.').unwrap_or((decimal, ""));
     let said = decimals.trim_end_matches('0');
     let whole = grouped(whole);

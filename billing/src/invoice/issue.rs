@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use domain::money::{Currency, ExchangeRate};
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
-use schemas::rows::{InvoiceLineRow, InvoiceRow, month_number, month_of};
+use schemas::rows::{InvoiceLineRow, InvoiceRow, date_number, day_of, month_number, month_of};
 use schemas::{Database, DatabaseError};
 
 use super::draft::{Draft, DraftError};
@@ -80,7 +81,7 @@ pub async fn issue(
     let invoices = number(drafts, at, &PlanShelf::of(&database).await?.version);
     let rows: Vec<InvoiceRow> = invoices.iter().filter_map(invoice_row).collect();
     let lines: Vec<InvoiceLineRow> = invoices.iter().flat_map(line_rows).collect();
-    database.insert_invoices(&format!("issue {period} {at}"), &rows, &lines).await?;
+    database.insert_invoices(&rows, &lines).await?;
     // What stands, should another have issued the month beside this.
     Ok(issued(&database, period).await?)
 }
@@ -93,6 +94,7 @@ pub async fn issued(database: &Database, period: BillingPeriod) -> Result<Vec<In
     }
     let invoice = |row: InvoiceRow| Invoice {
         draft: Draft {
+            conversion: rate_of(&row),
             tenant: row.tenant,
             period,
             currency: row.currency,
@@ -146,6 +148,11 @@ fn invoice_row(invoice: &Invoice) -> Option<InvoiceRow> {
         issued_at: issue.at,
         kind: draft.kind().name().into(),
         terms: issue.terms.clone(),
+        ledger_currency: draft.ledger_currency().into(),
+        ledger_amount: draft.ledger_amount(),
+        rate: draft.conversion.as_ref().map(stored_rate),
+        rate_date: draft.conversion.as_ref().map(|rate| date_number(rate.date)),
+        rate_source: draft.conversion.as_ref().map(|rate| rate.source.clone()).unwrap_or_default(),
     })
 }
 
@@ -155,36 +162,77 @@ const PRICE_SCALE: u32 = 18;
 
 fn line_rows(invoice: &Invoice) -> Vec<InvoiceLineRow> {
     let draft = &invoice.draft;
-    let row = |(at, line): (usize, &Line)| {
-        let mut price = line.unit_price;
-        price.rescale(PRICE_SCALE);
-        InvoiceLineRow {
-            invoice_number: invoice.number().to_string(),
-            tenant: draft.tenant.clone(),
-            period_start: month_number(draft.period),
-            period_end: month_number(draft.period.next()),
-            line: u32::try_from(at + 1).unwrap_or(u32::MAX),
-            kind: line.kind.clone(),
-            feature: line.feature.clone(),
-            provider: line.provider.clone(),
-            model: line.model.clone(),
-            unit: line.unit.clone(),
-            quantity: line.quantity,
-            unit_price: price.mantissa(),
-            amount: line.amount,
-            currency: draft.currency.clone(),
-            calls: line.calls,
-            description: line.description.clone(),
-            service_month: month_number(line.service_month),
-            corrects: line.corrects.clone(),
-            exact: line.exact,
-        }
+    let row = |(at, line): (usize, &Line)| InvoiceLineRow {
+        invoice_number: invoice.number().to_string(),
+        tenant: draft.tenant.clone(),
+        period_start: month_number(draft.period),
+        period_end: month_number(draft.period.next()),
+        line: u32::try_from(at + 1).unwrap_or(u32::MAX),
+        kind: line.kind.clone(),
+        feature: line.feature.clone(),
+        provider: line.provider.clone(),
+        model: line.model.clone(),
+        unit: line.unit.clone(),
+        quantity: line.quantity,
+        unit_price: stored_price(line.unit_price),
+        amount: line.amount,
+        currency: draft.currency.clone(),
+        calls: line.calls,
+        description: line.description.clone(),
+        service_month: month_number(line.service_month),
+        corrects: line.corrects.clone(),
+        exact: line.exact,
+        ledger_currency: draft.ledger_currency().into(),
+        ledger_price: stored_price(line.ledger_price),
+        rate: line.conversion.as_ref().map(stored_rate),
+        rate_date: line.conversion.as_ref().map(|rate| date_number(rate.date)),
+        rate_source: line.conversion.as_ref().map(|rate| rate.source.clone()).unwrap_or_default(),
     };
     draft.lines.iter().enumerate().map(row).collect()
 }
 
+fn stored_price(mut price: Decimal) -> i128 {
+    price.rescale(PRICE_SCALE);
+    price.mantissa()
+}
+
+fn price_of(stored: i128) -> Decimal {
+    Decimal::try_from_i128_with_scale(stored, PRICE_SCALE).unwrap_or_default().normalize()
+}
+
+/// `rate` is stored in units of 10⁻¹², all that a file may state.
+const RATE_SCALE: u32 = 12;
+
+fn stored_rate(rate: &ExchangeRate) -> i128 {
+    let mut rate = rate.rate;
+    rate.rescale(RATE_SCALE);
+    rate.mantissa()
+}
+
+/// What an issued invoice was converted by, where it was.
+pub(super) fn rate_of(row: &InvoiceRow) -> Option<ExchangeRate> {
+    stored(row.rate, row.rate_date, (&row.ledger_currency, &row.currency), &row.rate_source)
+}
+
+fn stored(
+    rate: Option<i128>,
+    date: Option<u16>,
+    (base, quote): (&str, &str),
+    source: &str,
+) -> Option<ExchangeRate> {
+    Some(ExchangeRate {
+        base: Currency::parse(base).ok()?,
+        quote: Currency::parse(quote).ok()?,
+        rate: Decimal::try_from_i128_with_scale(rate?, RATE_SCALE).ok()?.normalize(),
+        date: day_of(date?),
+        source: source.to_string(),
+    })
+}
+
 fn line_of(row: InvoiceLineRow) -> Line {
+    let currencies = (row.ledger_currency.as_str(), row.currency.as_str());
     Line {
+        conversion: stored(row.rate, row.rate_date, currencies, &row.rate_source),
         kind: row.kind,
         feature: row.feature,
         provider: row.provider,
@@ -193,9 +241,8 @@ fn line_of(row: InvoiceLineRow) -> Line {
         corrects: row.corrects,
         unit: row.unit,
         quantity: row.quantity,
-        unit_price: Decimal::try_from_i128_with_scale(row.unit_price, PRICE_SCALE)
-            .unwrap_or_default()
-            .normalize(),
+        unit_price: price_of(row.unit_price),
+        ledger_price: price_of(row.ledger_price),
         exact: row.exact,
         amount: row.amount,
         calls: row.calls,

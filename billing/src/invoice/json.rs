@@ -1,7 +1,7 @@
 //! Invoices as JSON: one document a tenant. Money and prices are decimal strings, never JSON numbers; the lines are those
 //! of the CSV, and their amounts add up exactly to the document's.
 
-use domain::money::Cost;
+use domain::money::{Cost, ExchangeRate};
 use domain::time::BillingPeriod;
 use serde::Serialize;
 
@@ -19,6 +19,11 @@ struct Document<'a> {
     tenant: &'a str,
     period: Period,
     currency: &'a str,
+    /// `None`: the amounts are in the ledger's currency.
+    conversion: Option<Conversion<'a>>,
+    ledger_currency: &'a str,
+    /// What its entries add up to.
+    ledger_amount: String,
     /// The invoices that lines of this one correct.
     corrects: Vec<&'a str>,
     lines: Vec<LineOf<'a>>,
@@ -33,6 +38,16 @@ struct Period {
     end: String,
 }
 
+/// One of `from` is `rate` of `to`.
+#[derive(Debug, Serialize)]
+struct Conversion<'a> {
+    from: &'static str,
+    to: &'static str,
+    rate: String,
+    date: String,
+    source: &'a str,
+}
+
 #[derive(Debug, Serialize)]
 struct LineOf<'a> {
     line: usize,
@@ -45,11 +60,15 @@ struct LineOf<'a> {
     unit: &'a str,
     quantity: i64,
     unit_price: String,
-    /// The sum of the ledger's entries.
+    /// The unit price in the ledger's currency.
+    ledger_unit_price: String,
+    /// The sum of the ledger's entries, in its currency.
     exact_amount: String,
     amount: String,
     calls: i64,
     description: &'a str,
+    /// What `amount` was converted by; of a correction, what the corrected invoice was converted by.
+    conversion: Option<Conversion<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +91,8 @@ struct Summed<'a> {
     calls: i64,
     amount: String,
     currency: &'a str,
+    ledger_amount: String,
+    ledger_currency: &'a str,
 }
 
 /// One invoice.
@@ -86,6 +107,9 @@ pub(super) fn invoice(invoice: &Invoice) -> Vec<u8> {
         tenant: &draft.tenant,
         period: Period::of(draft.period),
         currency: &draft.currency,
+        conversion: draft.conversion.as_ref().map(Conversion::of),
+        ledger_currency: draft.ledger_currency(),
+        ledger_amount: draft.ledger_amount().to_string(),
         corrects: draft.corrects().into_iter().collect(),
         lines: draft.lines.iter().zip(1..).map(line).collect(),
         subtotals: subtotals
@@ -106,6 +130,8 @@ pub(super) fn summary(period: BillingPeriod, invoices: &[Invoice]) -> Vec<u8> {
         calls: invoice.draft.calls,
         amount: invoice.draft.amount.to_string(),
         currency: &invoice.draft.currency,
+        ledger_amount: invoice.draft.ledger_amount().to_string(),
+        ledger_currency: invoice.draft.ledger_currency(),
     });
     written(&Summary { period: Period::of(period), invoices: summed.collect() })
 }
@@ -123,15 +149,29 @@ fn line((line, at): (&Line, usize)) -> LineOf<'_> {
         unit: &line.unit,
         quantity: line.quantity,
         unit_price: line.unit_price.normalize().to_string(),
+        ledger_unit_price: line.ledger_price.normalize().to_string(),
         exact_amount: money(line.exact),
         amount: money(line.amount),
         calls: line.calls,
         description: &line.description,
+        conversion: line.conversion.as_ref().map(Conversion::of),
     }
 }
 
 fn number(invoice: &Invoice) -> Option<&str> {
     Some(invoice.number()).filter(|number| !number.is_empty())
+}
+
+impl<'a> Conversion<'a> {
+    fn of(rate: &'a ExchangeRate) -> Self {
+        Self {
+            from: rate.base.code(),
+            to: rate.quote.code(),
+            rate: rate.rate.normalize().to_string(),
+            date: rate.date.to_string(),
+            source: &rate.source,
+        }
+    }
 }
 
 impl Period {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::money::Cost;
+use domain::money::{Cost, ExchangeRate};
 use domain::price::{RateCard, UnitPart};
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
@@ -32,12 +32,16 @@ pub struct Line {
     pub unit: String,
     /// In units; negative where corrections outweigh usage.
     pub quantity: i64,
-    /// What one costs.
+    /// What one costs, in the invoice's currency.
     pub unit_price: Decimal,
-    /// The sum of the entries.
+    /// What one costs, in the ledger's currency.
+    pub ledger_price: Decimal,
+    /// The sum of the entries, in the ledger's currency.
     pub exact: Cost,
-    /// What the line comes to.
+    /// What the line comes to, in the invoice's currency.
     pub amount: Cost,
+    /// What `amount` was converted by, where it was.
+    pub conversion: Option<ExchangeRate>,
     /// Net calls that used the unit.
     pub calls: i64,
     /// For people: why `quantity × unit_price` is not `amount`, or why nothing is charged.
@@ -54,7 +58,15 @@ pub(super) struct Known {
     pub cards: HashMap<String, RateCard>,
     pub plans: PlanShelf,
     /// The invoices issued to a tenant for a month.
-    pub issued: BTreeMap<(String, BillingPeriod), Vec<String>>,
+    pub issued: BTreeMap<(String, BillingPeriod), Vec<Issued>>,
+}
+
+/// An invoice that a line may correct.
+#[derive(Debug, Clone)]
+pub(super) struct Issued {
+    pub number: String,
+    /// What it was converted by, where it was.
+    pub conversion: Option<ExchangeRate>,
 }
 
 impl Line {
@@ -67,6 +79,21 @@ impl Line {
             (self.feature.clone(), self.provider.clone(), self.model.clone(), self.unit.clone()),
             (self.unit_price, self.description.clone(), self.quantity, self.exact, self.calls),
         )
+    }
+
+    /// All there is to say of it, with what it was converted from.
+    pub fn said(&self) -> String {
+        match self.converted() {
+            Some(converted) if self.description.is_empty() => converted,
+            Some(converted) => format!("{}; {converted}", self.description),
+            None => self.description.clone(),
+        }
+    }
+
+    /// What it was converted from, and by which rate; nothing of a line that comes to nothing.
+    fn converted(&self) -> Option<String> {
+        let rate = self.conversion.as_ref().filter(|_| !self.exact.is_zero())?;
+        Some(format!("{} {} at {}", self.exact.shown(), rate.base, rate.terms()))
     }
 
     /// A line of usage.
@@ -100,8 +127,10 @@ impl Line {
             unit: sum.unit,
             quantity: sum.quantity,
             unit_price,
+            ledger_price: unit_price,
             exact: sum.charge,
             amount: sum.charge,
+            conversion: None,
             calls: sum.calls,
             description: said.join("; "),
         })
@@ -122,8 +151,10 @@ impl Line {
             unit: "calls".into(),
             quantity: sum.calls,
             unit_price: Decimal::ZERO,
+            ledger_price: Decimal::ZERO,
             exact: Cost::ZERO,
             amount: Cost::ZERO,
+            conversion: None,
             calls: sum.calls,
             description: said.join("; "),
         }
@@ -131,6 +162,7 @@ impl Line {
 
     /// A line of what a month's total led to.
     pub(super) fn of_adjustment(sum: AdjustmentSum, period: BillingPeriod) -> Self {
+        let price = Decimal::try_from_i128_with_scale(sum.charge.picos(), 12).unwrap_or_default().normalize();
         Self {
             kind: sum.kind,
             feature: String::new(),
@@ -140,11 +172,11 @@ impl Line {
             corrects: String::new(),
             unit: String::new(),
             quantity: 1,
-            unit_price: Decimal::try_from_i128_with_scale(sum.charge.picos(), 12)
-                .unwrap_or_default()
-                .normalize(),
+            unit_price: price,
+            ledger_price: price,
             exact: sum.charge,
             amount: sum.charge,
+            conversion: None,
             calls: 0,
             description: sum.name,
         }
@@ -166,7 +198,9 @@ fn earlier(
         let said = format!("usage of {service_month}, reported after that month was closed");
         return (String::new(), vec![said]);
     }
-    let numbers = known.issued.get(&(tenant.to_string(), service_month)).map(|numbers| numbers.join(", "));
+    let issued = known.issued.get(&(tenant.to_string(), service_month));
+    let numbers = issued
+        .map(|issued| issued.iter().map(|invoice| invoice.number.as_str()).collect::<Vec<_>>().join(", "));
     let said = match &numbers {
         Some(numbers) => format!("corrects {numbers}: usage of {service_month}"),
         None => format!("correction of usage of {service_month}"),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use domain::invoice::{Customer, Issuer};
-use domain::money::Cost;
+use domain::money::{Cost, Currency, ExchangeRate};
 use domain::time::BillingPeriod;
 
 use super::draft::Draft;
@@ -33,8 +33,10 @@ pub fn usage(model: &str, unit: &str, quantity: i64, unit_price: &str) -> Line {
         unit: unit.into(),
         quantity,
         unit_price,
+        ledger_price: unit_price,
         exact: amount,
         amount,
+        conversion: None,
         calls: 2,
         description: String::new(),
     }
@@ -51,6 +53,7 @@ pub fn led_to(kind: &str, name: &str, amount: &str) -> Line {
         unit: String::new(),
         quantity: 1,
         unit_price: amount.parse().unwrap(),
+        ledger_price: amount.parse().unwrap(),
         exact,
         amount: exact,
         calls: 0,
@@ -99,6 +102,7 @@ pub fn of(tenant: &str, lines: Vec<Line>) -> Invoice {
         tenant: tenant.into(),
         period: month("2026-10"),
         currency: "USD".into(),
+        conversion: None,
         amount: lines.iter().map(|line| line.amount).sum(),
         calls: 6,
         lines,
@@ -106,6 +110,17 @@ pub fn of(tenant: &str, lines: Vec<Line>) -> Invoice {
     // 2026-11-04T09:30:00Z
     let at = 1_793_784_600_000_000;
     Invoice { issued: Some(Issue { number: "2026-10-0002".into(), at, terms: String::new() }), draft }
+}
+
+/// A rate of the dollar.
+pub fn rate(quote: Currency, rate: &str) -> ExchangeRate {
+    ExchangeRate {
+        base: Currency::Usd,
+        quote,
+        rate: rate.parse().unwrap(),
+        date: "2026-10-30".parse().unwrap(),
+        source: "ECB euro reference rates".into(),
+    }
 }
 
 /// Names and addresses of both sides.

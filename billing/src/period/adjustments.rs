@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::identity::{CallId, IdHasher, Realm, SpanId, TraceId};
 use domain::ledger::{EntryType, Facts, Quantities, Standing, State, difference_as};
-use domain::money::Cost;
+use domain::money::{Cost, RateTable};
 use domain::plan::{Adjustment, CallUse, CreditGrant, MonthUse, UnitUse, use_credits};
 use domain::price::UnitPart;
 use domain::time::{BillingPeriod, EventTime};
@@ -98,10 +98,18 @@ async fn quantities(
     Ok(by_tenant)
 }
 
-/// Posts what a month's totals lead to, then what its invoices end with: rounding and taxes, which are of all lines.
-pub(super) async fn post(settler: &mut Settler, month: BillingPeriod) -> Result<(), CloseError> {
+/// Posts what a month's totals lead to, then what its invoices end with: rounding and taxes, which are of all lines. Nothing,
+/// where somebody is to be invoiced in a currency without a rate.
+pub(super) async fn post(
+    settler: &mut Settler,
+    month: BillingPeriod,
+    rates: &RateTable,
+) -> Result<(), CloseError> {
     let database = settler.database().clone();
     let totals = due(&database, settler.plans(), month, i64::MAX).await?;
+    let sums = database.tenant_sums(month).await?;
+    let tenants = sums.iter().map(|sum| &sum.tenant).chain(totals.keys()).map(String::as_str);
+    invoice::check_rates((settler.plans(), rates), tenants, month, &settler.config().currency)?;
     post_due(settler, month, SOURCE, totals).await?;
     let finish = finish(&database, settler.plans(), month).await?;
     post_due(settler, month, FINISH, finish).await?;

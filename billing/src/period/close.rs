@@ -1,5 +1,6 @@
 //! Closing a month, step by step. Each step may be repeated, and only the last one closes.
 
+use domain::ledger::{ChainId, Head};
 use domain::time::BillingPeriod;
 use sabotage::{Bug, Point};
 use schemas::rows::PeriodRow;
@@ -7,7 +8,8 @@ use schemas::{Database, DatabaseError};
 
 use super::adjustments;
 use super::manifest::MadeBy;
-use crate::invoice::DraftError;
+use crate::invoice::{DraftError, RateMissing};
+use crate::rates::{RateShelf, RateShelfError};
 use crate::settle::{SettleError, Settler, nanos};
 use crate::verify::{self, Finding, VerifyError};
 
@@ -67,6 +69,12 @@ pub enum CloseError {
         /// What does not hold.
         findings: Vec<Finding>,
     },
+    /// A tenant is invoiced in a currency without a rate.
+    #[error(transparent)]
+    RateMissing(#[from] RateMissing),
+    /// The rates cannot be read.
+    #[error("the exchange rates cannot be read")]
+    Rates(#[from] RateShelfError),
     /// Settling what is left failed.
     #[error("the month cannot be settled")]
     Settle(#[from] SettleError),
@@ -81,9 +89,6 @@ pub enum CloseError {
     Database(#[from] DatabaseError),
 }
 
-/// A settler that was heard of this lately may be posting.
-const SETTLER_ALIVE_MICROS: i64 = 120_000_000;
-
 /// Closes a month. `now` is in nanoseconds since the epoch. A month that is closed already is answered as it was closed.
 pub async fn close(
     settler: &mut Settler,
@@ -97,14 +102,16 @@ pub async fn close(
         return Ok(row);
     }
     is_over(settler, period, options, now)?;
-    is_complete(&database, options, now).await?;
+    is_complete(settler, options, now).await?;
 
     settler.drain().await?;
     sabotage::reached(Point::CloseDrained);
     settler.settle_late_duplicates(period).await?;
     sabotage::reached(Point::CloseDuplicates);
+    // The file that the month is converted by for ever, whichever is imported meanwhile.
+    let rates = RateShelf::of(&database).await?;
     if !sabotage::is_active(Bug::CloseBeforeAdjusting) {
-        adjustments::post(settler, period).await?;
+        adjustments::post(settler, period, &rates.rates).await?;
     }
     sabotage::reached(Point::CloseAdjusted);
     let (verification, manifest) = verify::verify_open(&database, period).await?;
@@ -114,21 +121,29 @@ pub async fn close(
     let made_by = MadeBy {
         price_book: settler.book().version().to_string(),
         plans: settler.plans().version.clone(),
+        rates: rates.version.clone(),
         config: settler.config().config_hash.clone(),
         settler: settler.id(),
+        chain_heads: chain_heads(&database).await?,
     };
-    // By the same clock as the postings above, and after them.
-    let row = manifest.row(period, settler.now() / 1000, made_by);
+    // After the postings above, whatever the clock does.
+    let row = manifest.row(period, settler.stamp(), made_by);
     sabotage::reached(Point::CloseVerified);
     // From here on nothing is posted into the month.
-    database.insert_period(&format!("close {period}"), &row).await?;
+    database.insert_period(&row).await?;
     sabotage::reached(Point::CloseWritten);
     if sabotage::is_active(Bug::CloseBeforeAdjusting) {
-        adjustments::post(settler, period).await?;
+        adjustments::post(settler, period, &rates.rates).await?;
     }
     settler.close(period);
     tracing::info!(%period, entries = row.entries, charge = %row.charge, "closed a month");
     Ok(row)
+}
+
+/// Where the chains of vouchers are that no other was begun upon: the settler's own, and any of which it saw nothing.
+async fn chain_heads(database: &Database) -> Result<Vec<(ChainId, u64, Head)>, DatabaseError> {
+    let tips = database.chain_tips().await?;
+    Ok(tips.into_iter().map(|tip| (tip.chain, tip.number, tip.head)).collect())
 }
 
 /// What a month was closed with, if it was.
@@ -160,8 +175,9 @@ fn is_over(
 }
 
 /// Everything that collectors acknowledged is in the database, and nobody else posts.
-async fn is_complete(database: &Database, options: &CloseOptions, now: i64) -> Result<(), CloseError> {
-    let others: Vec<_> = database
+async fn is_complete(settler: &Settler, options: &CloseOptions, now: i64) -> Result<(), CloseError> {
+    let others: Vec<_> = settler
+        .database()
         .collectors()
         .await?
         .into_iter()
@@ -170,9 +186,7 @@ async fn is_complete(database: &Database, options: &CloseOptions, now: i64) -> R
     let list = |of: &dyn Fn(&schemas::rows::CollectorRow) -> Option<String>| {
         others.iter().filter_map(of).collect::<Vec<_>>().join(", ")
     };
-    let hosts = list(&|row| {
-        (row.settles && row.heartbeat_at >= now / 1000 - SETTLER_ALIVE_MICROS).then(|| row.host.clone())
-    });
+    let hosts = list(&|row| settler.may_post(row, now).then(|| row.host.clone()));
     if !hosts.is_empty() {
         return Err(CloseError::OtherSettler { hosts });
     }

@@ -1,6 +1,6 @@
 //! What a month was closed with: its sums, a hash over all its entries, and what they were made by.
 
-use domain::ledger::{Entry, MerkleTree};
+use domain::ledger::{ChainId, Entry, Head, MerkleTree};
 use domain::money::Cost;
 use domain::time::BillingPeriod;
 use schemas::rows::{PeriodRow, month_number};
@@ -51,6 +51,8 @@ impl Manifest {
             config: made_by.config,
             program: env!("CARGO_PKG_VERSION").to_string(),
             settler: made_by.settler,
+            rates: made_by.rates,
+            chain_heads: made_by.chain_heads,
         }
     }
 
@@ -76,6 +78,8 @@ impl Manifest {
 pub(super) struct MadeBy {
     pub price_book: String,
     pub plans: String,
+    pub rates: String,
     pub config: String,
     pub settler: [u8; 16],
+    pub chain_heads: Vec<(ChainId, u64, Head)>,
 }

@@ -152,6 +152,6 @@ pub async fn import(
         content: source.content.clone(),
         program: env!("CARGO_PKG_VERSION").to_string(),
     };
-    database.insert_plan_source(&format!("plan source {source_id} {}", row.known_from), &row).await?;
+    database.insert_plan_source(&row).await?;
     Ok(true)
 }

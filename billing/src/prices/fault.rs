@@ -1,4 +1,4 @@
-//! What is wrong with a price file: every fault of it, each with its place.
+//! What is wrong with a file of prices, plans or exchange rates: every fault of it, each with its place.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use domain::price::BookError;
 #[derive(Debug, thiserror::Error)]
 pub enum PriceFileError {
     /// It is in another encoding than UTF-8.
-    #[error("line {line} of the price file is not UTF-8{hint}; save the file as UTF-8")]
+    #[error("line {line} of the file is not UTF-8{hint}; save the file as UTF-8")]
     Encoding {
         /// The line of the first byte that is not.
         line: usize,
@@ -17,10 +17,12 @@ pub enum PriceFileError {
         hint: &'static str,
     },
     /// There is nothing in it: what a write that failed leaves, and no price list.
-    #[error("the price file is empty; to take prices back, import one that states its currency")]
+    #[error(
+        "the file is empty; to take back what the one before says, import one that says nothing but its currency or its source"
+    )]
     Empty,
     /// It is larger than any price list.
-    #[error("the price file has more bytes than any price list ({FILE_MAX}); is it another file?")]
+    #[error("the file has more bytes than any price list ({FILE_MAX}); is it another file?")]
     TooLarge,
     /// It is in none of the formats known here.
     #[error(
@@ -31,7 +33,7 @@ pub enum PriceFileError {
     #[error("the price file is not JSON")]
     Json(#[source] serde_json::Error),
     /// It says what cannot be used.
-    #[error("the price file has {} fault(s); {}", .0.len(), first_of(.0))]
+    #[error("the file has {} fault(s); {}", .0.len(), first_of(.0))]
     Faults(Vec<Fault>),
     /// Its lists do not make a book.
     #[error("the price file makes no price book")]

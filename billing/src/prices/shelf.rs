@@ -177,7 +177,7 @@ async fn put(database: &Database, source: &Source, now: i64) -> Result<(), Datab
         content: source.content.clone(),
         program: env!("CARGO_PKG_VERSION").to_string(),
     };
-    database.insert_price_source(&format!("price source {} {known_from}", row.source_id), &row).await
+    database.insert_price_source(&row).await
 }
 
 fn from_row(row: PriceSourceRow) -> Result<(Source, i64), ShelfError> {

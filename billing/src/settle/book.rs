@@ -68,6 +68,11 @@ impl KeptPrices {
         }
     }
 
+    /// Has newer files looked for in the next pass, whatever the clock says.
+    pub fn look_now(&mut self) {
+        self.looked = 0;
+    }
+
     /// Whether a card is kept.
     pub fn is_kept(&self, card: &str) -> bool {
         self.cards.contains_key(card)
@@ -118,9 +123,7 @@ impl Settler {
             summary.entries += repriced.entries;
             // Noted last: whoever stops before it does this again, which posts nothing twice.
             let row = self.shelf.shelf.adopted(self.id, now / 1000);
-            self.database
-                .insert_price_book(&format!("price book {} {}", row.book, row.adopted_at), &row)
-                .await?;
+            self.database.insert_price_book(&row).await?;
             self.shelf.fresh = false;
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! Reading committed evidence: contiguous batches after the cursor, checked against what was committed.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use domain::identity::CollectorId;
 use sabotage::Bug;
 use schemas::record;
-use schemas::rows::{BatchRow, CollectorRow, RecordRow};
+use schemas::rows::{BatchRow, RecordRow};
 
 use super::row::Row;
 use super::{PassSummary, SettleError, Settler};
@@ -32,6 +33,13 @@ pub enum GatherError {
         /// What the hash says where the count agrees.
         hash: &'static str,
     },
+    /// Later evidence is committed, and this is not.
+    #[error(
+        "evidence {} of collector {} was never committed, and what follows it waits: see whether a row of the table \
+         batches was lost; `ledgerline journal replay` on the collector's data directory commits what its journal still holds",
+        .0.positions(), .0.collector
+    )]
+    Hole(Hole),
     /// A record that this version cannot read.
     #[error(
         "evidence {seq} of collector {collector} is not readable; run a ledgerline at least as new as the collector"
@@ -50,22 +58,34 @@ pub enum GatherError {
     Changed(#[source] record::DecodeError),
 }
 
-impl Settler {
-    /// Whether another settler may be posting: one that was heard of lately.
-    fn several_settle(&self, collectors: &[CollectorRow]) -> bool {
-        let lately = (self.clock)() / 1000 - 120_000_000;
-        collectors.iter().filter(|row| row.settles && row.heartbeat_at >= lately).count() > 1
-    }
+/// Positions of a collector that nobody vouches for, before some that somebody does. Batches are committed in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// The journal.
+    pub collector: CollectorId,
+    /// First position.
+    pub first: u64,
+    /// Last position.
+    pub last: u64,
+}
 
-    /// The same, asked now.
-    pub(crate) async fn is_shared(&self) -> Result<bool, SettleError> {
-        Ok(self.several_settle(&self.database.collectors().await?))
+impl Hole {
+    fn positions(&self) -> String {
+        format!("{}..={}", self.first, self.last)
+    }
+}
+
+impl Settler {
+    /// Whether another settler may be posting.
+    pub(crate) async fn is_shared(&mut self) -> Result<bool, SettleError> {
+        let collectors = self.database.collectors().await?;
+        Ok(self.peers.are_several(&collectors, (self.clock)() / 1000, Instant::now()))
     }
 
     /// Reads the next batches of every collector into the store.
     pub(super) async fn gather(&mut self, summary: &mut PassSummary) -> Result<(), SettleError> {
         let collectors = self.database.collectors().await?;
-        self.shared = self.several_settle(&collectors);
+        self.shared = self.peers.are_several(&collectors, (self.clock)() / 1000, Instant::now());
         let ids: BTreeSet<CollectorId> =
             collectors.iter().filter_map(|row| CollectorId::from_bytes(row.collector_id)).collect();
         let mut room = self.config.rows_a_pass;
@@ -73,7 +93,11 @@ impl Settler {
             while room > 0 {
                 let after = self.gathered.get(&collector).copied().unwrap_or(0);
                 let batches = self.database.batches_after(collector.bytes(), after, 16).await?;
-                let Some(run) = Run::first(&batches, after, room) else { break };
+                let Some(run) = Run::first(&batches, after, room) else {
+                    let beyond = batches.first().map(|batch| batch.first_seq - 1);
+                    summary.holes.extend(beyond.map(|last| Hole { collector, first: after + 1, last }));
+                    break;
+                };
                 let rows = self.read(collector, &run).await?;
                 room = room.saturating_sub(run.rows.max(1));
                 summary.gathered += rows.len() as u64;

@@ -21,7 +21,7 @@ use super::{PassSummary, SettleError, Settler};
 const KEYS_A_ROUND: usize = 500;
 
 /// Less than the window by as long as settlement may lag behind what is received.
-const LAG_SECS: u64 = 3600;
+pub(super) const LAG_SECS: u64 = 3600;
 
 /// What reports with a pair key say: scope, start, end.
 type Spans = Vec<(String, i64, i64)>;

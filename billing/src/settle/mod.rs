@@ -16,6 +16,8 @@
 mod row;
 mod window;
 mod store;
+mod clock;
+mod peers;
 mod gather;
 mod load;
 mod target;
@@ -28,24 +30,30 @@ mod overrule;
 mod retired;
 mod reread;
 mod task;
+mod vouch;
 mod post;
 mod unposted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::identity::CollectorId;
 use domain::ledger::{Entry, Periods};
+use domain::observation::{Evidence, Kind};
 use domain::price::{PriceBook, PriceIndex};
 use domain::resolve::{self, Rules};
 use domain::time::BillingPeriod;
+use sabotage::Bug;
+use schemas::rows::CollectorRow;
 use schemas::{Database, DatabaseError};
 
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::ShelfError;
 use crate::retire::{Frozen, Retention};
-pub use gather::GatherError;
+use clock::window_start;
+pub use gather::{GatherError, Hole};
+use peers::Peers;
 pub use reprice::{Repriced, Repricing, Scope, reprice};
 pub use reread::{Candidates, ChangeKey, Changed, Reader, Rehearsal, Selection, Which};
 use store::Store;
@@ -55,6 +63,9 @@ pub use target::{Target, split_price_id, tiered_price_id};
 pub use task::{Command, Exclusive, NotRunning, SettleHandle, SettleStatus, SettleTask, SettledPositions};
 use unposted::Unposted;
 pub use unposted::UnpostedSum;
+pub use vouch::ChainHead;
+use vouch::Vouching;
+pub(crate) use vouch::hex;
 
 /// How settlement is configured.
 #[derive(Debug, Clone)]
@@ -119,6 +130,8 @@ pub struct PassSummary {
     pub pending: u64,
     /// Whether evidence is left that this pass had no room for.
     pub more: bool,
+    /// Evidence that is missing, by collector; what follows it waits.
+    pub holes: Vec<Hole>,
     /// Entries posted by state of the call, for metrics.
     pub by_state: BTreeMap<&'static str, i64>,
 }
@@ -177,10 +190,14 @@ pub struct Settler {
     last_retirement: i64,
     /// Whether the ledger's currency is known to be the configured one.
     is_currency_held: bool,
+    peers: Peers,
     /// Whether another settler may be posting: then nothing in memory is believed to stand.
     shared: bool,
     /// Whether what is in memory may differ from what the database took.
     stale: bool,
+    vouching: Vouching,
+    /// When the last pass began, by the clock.
+    latest_pass: i64,
     clock: fn() -> i64,
 }
 
@@ -211,8 +228,11 @@ impl Settler {
             frozen: Frozen::default(),
             last_retirement: 0,
             is_currency_held: false,
+            peers: Peers::default(),
             shared: false,
             stale: false,
+            vouching: Vouching::default(),
+            latest_pass: i64::MIN,
             clock,
         };
         settler.restart().await?;
@@ -222,14 +242,20 @@ impl Settler {
     /// Forgets what is in memory and reads the cursors, the closed months and the index from the database.
     pub async fn restart(&mut self) -> Result<(), SettleError> {
         self.stale = true;
-        // What is in the log may be dated ahead by as much as is believed.
-        let gone_until = (self.clock)().saturating_add(self.config.rules.future_limit_nanos);
-        let since = (self.clock)() - nanos(self.config.dedupe_window);
+        let cursors = self.database.cursors().await?;
+        self.follow_chains(cursors.iter().map(|cursor| cursor.at).max().unwrap_or(0)).await?;
+        let now = (self.clock)();
+        // What is in the log may be dated ahead by as much as is believed, of the latest time that any clock showed.
+        let latest = now.max(self.stamped().saturating_mul(1000));
+        let gone_until = latest.saturating_add(self.config.rules.future_limit_nanos);
+        let newest = self.database.newest_receipt().await?.unwrap_or(now);
+        let since = window_start(now, newest, &self.config);
         self.store = Store::new(&self.config, since, gone_until);
         self.unposted.clear();
         self.gathered.clear();
         self.saved.clear();
-        for cursor in self.database.cursors().await? {
+        self.shelf.look_now();
+        for cursor in &cursors {
             if let Some(id) = CollectorId::from_bytes(cursor.collector_id) {
                 self.gathered.insert(id, cursor.seq);
                 self.saved.insert(id, cursor.seq);
@@ -251,7 +277,7 @@ impl Settler {
             .await?;
         // Evidence after the cursor is gathered anew, but some of it may have been posted before the last stop: at the
         // earliest as long before the cursor moved as a trace may be waited for.
-        let moved = self.database.cursors().await?.iter().map(|cursor| cursor.at).min().unwrap_or(0);
+        let moved = cursors.iter().map(|cursor| cursor.at).min().unwrap_or(0);
         let margin = nanos(self.config.patience) / 1000 + 600_000_000;
         for row in self.database.traces_posted_since(moved.saturating_sub(margin).max(0)).await? {
             self.store.remember_trace(&row.realm, row.trace_id);
@@ -283,7 +309,8 @@ impl Settler {
     /// Posts entries that are of no trace, between passes.
     pub(crate) async fn post_entries(&mut self, entries: Vec<Entry>) -> Result<(), SettleError> {
         let batch = post::Batch { entries, ..post::Batch::default() };
-        self.post(batch, &mut PassSummary::default()).await.map(drop)
+        self.post(batch, &mut PassSummary::default()).await?;
+        self.rest().await
     }
 
     /// How it is configured.
@@ -301,6 +328,11 @@ impl Settler {
         self.id
     }
 
+    /// Whether a collector is one of a settler that may be posting. `now` is in nanoseconds since the epoch.
+    pub(crate) fn may_post(&self, collector: &CollectorRow, now: i64) -> bool {
+        self.peers.may_post(collector, now / 1000, Instant::now())
+    }
+
     /// The database it settles.
     pub fn database(&self) -> &Database {
         &self.database
@@ -314,6 +346,7 @@ impl Settler {
     /// One pass. With `force`, nothing waits for quiet. On an error, call [`Settler::restart`] before the next.
     pub async fn pass(&mut self, force: bool) -> Result<PassSummary, SettleError> {
         let mut summary = PassSummary::default();
+        self.watch_clock();
         if self.stale {
             self.restart().await?;
         }
@@ -327,6 +360,9 @@ impl Settler {
         }
         self.store.evict(now, &self.config);
         summary.pending = self.store.pending();
+        if summary.entries == 0 {
+            self.rest().await?;
+        }
         Ok(summary)
     }
 
@@ -339,8 +375,11 @@ impl Settler {
     ) -> Result<post::Batch, SettleError> {
         let mut posting = post::Batch::default();
         for component in self.store.due(now, force).map_err(GatherError::Changed)? {
-            let resolution = {
-                let evidence = component.iter().flat_map(|trace| self.store.evidence(trace));
+            let evidence = component.iter().flat_map(|trace| self.store.evidence(trace));
+            let resolution = if sabotage::is_active(Bug::WrapperIsCall) {
+                let misread: Vec<Evidence> = evidence.cloned().map(as_call).collect();
+                resolve::resolve(&misread, &self.config.rules)
+            } else {
                 resolve::resolve(evidence, &self.config.rules)
             };
             let ripe = force || !resolution.may_change || self.store.is_quiet(&component, now, &self.config);
@@ -360,7 +399,8 @@ impl Settler {
         Ok(posting)
     }
 
-    /// Passes until nothing committed so far is left unsettled.
+    /// Passes until nothing committed so far is left unsettled. Evidence that waits behind a hole is an error, once all else
+    /// is settled.
     pub async fn drain(&mut self) -> Result<PassSummary, SettleError> {
         let mut total = PassSummary::default();
         loop {
@@ -373,10 +413,13 @@ impl Settler {
             for (state, calls) in pass.by_state {
                 *total.by_state.entry(state).or_default() += calls;
             }
-            // A pass that posted is looked at once more: another settler may have posted beside it.
             // Where another settler posts too, what was posted is looked at until nothing differs.
             if !pass.more && (pass.entries == 0 || !self.shared) {
-                return Ok(total);
+                self.rest().await?;
+                return match pass.holes.first() {
+                    Some(hole) => Err(GatherError::Hole(*hole).into()),
+                    None => Ok(total),
+                };
             }
         }
     }
@@ -385,6 +428,16 @@ impl Settler {
     pub fn close(&mut self, month: BillingPeriod) {
         self.periods.close(month);
     }
+}
+
+/// A bug of [`sabotage`]: what may repeat its children's usage is a call.
+fn as_call(mut evidence: Evidence) -> Evidence {
+    if let Evidence::Observation(observation) = &mut evidence
+        && observation.kind == Kind::PossibleWrapper
+    {
+        observation.kind = Kind::Call;
+    }
+    evidence
 }
 
 pub(crate) fn nanos(duration: Duration) -> i64 {

@@ -1,4 +1,4 @@
-//! Writing what was decided: prices, then entries, then decisions, then the cursor. Each step may be repeated, so a
+//! Writing what was decided: prices, then who vouches for entries, then entries, decisions, the cursor. Each step may be repeated, so a
 //! crash between any two leaves nothing that the next run does not finish.
 
 use std::collections::HashMap;
@@ -47,8 +47,11 @@ impl Settler {
         summary: &mut PassSummary,
     ) -> Result<Vec<TraceKey>, SettleError> {
         let now = (self.clock)();
-        let now_micros = now / 1000;
         self.hold_currency().await?;
+        if !batch.entries.is_empty() {
+            self.hold_chain().await?;
+        }
+        let now_micros = self.stamp();
         if sabotage::is_active(Bug::CursorBeforeEntries) {
             self.move_cursors(now_micros).await?;
         }
@@ -61,19 +64,18 @@ impl Settler {
         if !batch.entries.is_empty() {
             sabotage::reached(Point::SettleEntriesBefore);
         }
+        let chain = self.vouch(&batch.entries, now_micros).await?;
         for entries in batch.entries.chunks(ENTRIES_AN_INSERT) {
-            let token = token("entries", entries.iter().map(|entry| entry.id.bytes()));
-            let inserted = self.database.insert_entries(&token, entries, now_micros);
+            let inserted = self.database.insert_entries(entries, now_micros);
             sabotage::in_flight(Point::SettleEntriesSending, inserted).await?;
             sabotage::reached(Point::SettleEntriesAfter);
         }
+        self.keep(chain);
         for row in &mut batch.decisions {
             row.decided_at = now_micros;
         }
         for rows in batch.decisions.chunks(ENTRIES_AN_INSERT) {
-            // The time is part of the token: the same decision may be taken, changed, and taken again.
-            let parts = rows.iter().map(|row| decision_part(row, now_micros));
-            self.database.insert_decisions(&token("decisions", parts), rows).await?;
+            self.database.insert_decisions(rows).await?;
             sabotage::reached(Point::SettleDecisionsAfter);
         }
 
@@ -122,9 +124,8 @@ impl Settler {
         }
         let rows =
             cards::rows_of(self.prices.book(), &fresh, now_micros, &|layer| self.shelf.source_name(layer));
-        let parts = rows.iter().map(|row| row.price_id.clone().into_bytes());
         sabotage::reached(Point::SettlePricesBefore);
-        self.database.insert_prices(&token("prices", parts), &rows).await?;
+        self.database.insert_prices(&rows).await?;
         sabotage::reached(Point::SettlePricesAfter);
         self.shelf.keep(rows);
         Ok(())
@@ -146,7 +147,7 @@ impl Settler {
         if moved.is_empty() {
             return Ok(());
         }
-        let mut rows: Vec<CursorRow> = moved
+        let rows: Vec<CursorRow> = moved
             .iter()
             .map(|(collector, seq)| CursorRow {
                 collector_id: collector.bytes(),
@@ -155,25 +156,10 @@ impl Settler {
                 at: now_micros,
             })
             .collect();
-        rows.sort_by_key(|row| row.collector_id);
-        let parts = rows.iter().map(|row| [&row.collector_id[..], &row.seq.to_le_bytes()].concat());
         sabotage::reached(Point::SettleCursorBefore);
-        self.database.insert_cursors(&token("cursors", parts), &rows).await?;
+        self.database.insert_cursors(&rows).await?;
         sabotage::reached(Point::SettleCursorAfter);
         self.saved.extend(moved);
         Ok(())
     }
-}
-
-fn decision_part(row: &DecisionRow, now_micros: i64) -> Vec<u8> {
-    [&row.trace_id[..], &row.span_id, &decision_hash(row).to_le_bytes(), &now_micros.to_le_bytes()].concat()
-}
-
-/// The deduplication token of an insert: a function of its content.
-fn token(purpose: &str, parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
-    let mut hasher = IdHasher::new(purpose);
-    for part in parts {
-        hasher.part(part.as_ref());
-    }
-    hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,9 +1,8 @@
 //! One row of the evidence log, read: what it says, its bytes, and what ties it to others.
 
 use domain::identity::TraceId;
-use domain::observation::{Evidence, Kind};
+use domain::observation::Evidence;
 use domain::resolve::{LinkKey, link_keys};
-use sabotage::Bug;
 use schemas::record::{self, DecodeError};
 use smallvec::SmallVec;
 
@@ -31,13 +30,7 @@ impl Row {
     /// # Errors
     /// [`DecodeError`] where this version cannot read the record.
     pub fn new(position: Position, record: Vec<u8>) -> Result<Self, DecodeError> {
-        let mut evidence = record::decode(&record)?;
-        if sabotage::is_active(Bug::WrapperIsCall)
-            && let Evidence::Observation(observation) = &mut evidence
-            && observation.kind == Kind::PossibleWrapper
-        {
-            observation.kind = Kind::Call;
-        }
+        let evidence = record::decode(&record)?;
         let (links, scope) = match &evidence {
             Evidence::Observation(observation) => {
                 (link_keys(observation).collect(), scope_hash(&observation.scope.name))

@@ -21,6 +21,7 @@ use schemas::record::{self, DecodeError};
 use schemas::rows::DecisionRow;
 use smallvec::{SmallVec, smallvec};
 
+use super::clock::window_start;
 use super::row::{Row, scope_hash, trace_hash};
 use super::window::Window;
 use super::{SettleConfig, nanos};
@@ -112,6 +113,8 @@ pub(super) struct Store {
     slack: i64,
     /// The latest end, by clients' clocks, of any call in the window that is not in memory.
     gone_until: i64,
+    /// The latest time of receipt.
+    newest: i64,
 }
 
 pub(super) const NANOS_AN_HOUR: i64 = 3_600_000_000_000;
@@ -130,6 +133,7 @@ impl Store {
             window: Window::new(config.dedupe_window, hour_of(since).saturating_add(1)),
             slack: config.rules.future_limit_nanos.saturating_add(PAIR_SLACK_NANOS),
             gone_until,
+            newest: i64::MIN,
         }
     }
 
@@ -155,7 +159,9 @@ impl Store {
     /// Takes one row in; `due` says that the cursor stands before it.
     pub fn add(&mut self, row: Row, due: bool, now: i64) {
         let key = row.trace_key();
-        let hour = hour_of(row.evidence.received_at().nanos());
+        let received_at = row.evidence.received_at().nanos();
+        self.newest = self.newest.max(received_at);
+        let hour = hour_of(received_at);
         self.window.note_trace(hour, row.trace_hash());
         let extent = row.extent();
         if !self.hot.contains_key(&key) {
@@ -483,7 +489,7 @@ impl Store {
                 }
             }
         }
-        self.window.forget_before(hour_of(now.saturating_sub(nanos(config.dedupe_window))));
+        self.window.forget_before(hour_of(window_start(now, self.newest, config)));
     }
 
     /// Has traces resolved in the next pass though nothing new came.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::retire::{Retired, retire};
 
-use super::{PassSummary, SettleError, Settler, UnpostedSum};
+use super::{ChainHead, GatherError, PassSummary, SettleError, Settler, UnpostedSum};
 
 /// How often it looks whether anything is older than its retention. One partition goes at a time, between passes.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -81,7 +81,7 @@ pub struct SettleStatus {
     pub calls_by_state: std::collections::BTreeMap<&'static str, i64>,
     /// Passes that failed since the start.
     pub failures: u64,
-    /// Why the last pass failed, if it did.
+    /// Why the last pass failed or left evidence behind, if it did.
     pub last_error: Option<String>,
     /// The prices that settlement goes by; `None` until it has begun.
     pub book: Option<Arc<PriceBook>>,
@@ -89,6 +89,8 @@ pub struct SettleStatus {
     pub partitions_retired: u64,
     /// What is older than its retention and still needed, and by what.
     pub retention_held: Option<String>,
+    /// Where the chain of what it vouches for is; `None` until it has posted.
+    pub chain: Option<ChainHead>,
     /// What waits, in money; `None` until settlement has begun, and where it is not estimated.
     pub unposted: Option<Arc<Vec<UnpostedSum>>>,
 }
@@ -200,6 +202,9 @@ impl SettleTask {
             }
             Command::Exclusive(work) => {
                 work.run(&mut self.settler).await;
+                if let Err(error) = self.settler.rest().await {
+                    self.fail(&error).await;
+                }
                 self.report(&PassSummary { pending: self.settler.store.pending(), ..PassSummary::default() });
             }
         }
@@ -215,6 +220,12 @@ impl SettleTask {
             *known = settled;
             moved
         });
+        let hole = pass.holes.first().map(|hole| chain(&GatherError::Hole(*hole)));
+        if let Some(hole) =
+            hole.as_ref().filter(|hole| self.status.borrow().last_error.as_ref() != Some(hole))
+        {
+            tracing::error!(%hole, "settlement goes on without what is missing and what follows it");
+        }
         self.status.send_modify(|status| {
             status.pending = pass.pending;
             status.entries_posted += pass.entries;
@@ -222,7 +233,8 @@ impl SettleTask {
             for (state, calls) in &pass.by_state {
                 *status.calls_by_state.entry(state).or_default() += calls;
             }
-            status.last_error = None;
+            status.last_error = hole;
+            status.chain = self.settler.chain_head();
             status.book = Some(Arc::clone(self.settler.prices.book()));
             if unposted.is_some() {
                 status.unposted = unposted;

@@ -4,6 +4,8 @@
 //! empty list of findings is the promise kept.
 
 mod balance;
+mod chain;
+mod invoices;
 mod overrides;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,13 +21,13 @@ use schemas::rows::{PeriodRow, month_number, month_of};
 use schemas::{Database, DatabaseError, Retired};
 
 use crate::adjust;
-use crate::invoice::{self, DraftError};
 use crate::period::Manifest;
 use crate::plans::{PlanShelf, PlanShelfError};
 use crate::prices::{PriceRow, PriceRowError};
 use crate::settle::split_price_id;
 
 pub use balance::{Balance, Positions};
+pub use chain::Vouched;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Verification {
     pub balance: Balance,
     /// What went by retention, and so was not looked at.
     pub retired: Retired,
+    /// What settlers vouched for before they posted it.
+    pub vouched: Vouched,
     /// What does not hold; empty where all is well.
     pub findings: Vec<Finding>,
 }
@@ -106,6 +110,7 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
     }
     check_calls(database, month, &retired, &mut verification).await?;
     overrides::check_overrides(database, month, &retired, &mut verification.findings).await?;
+    check_vouched(database, month, &closed, &retired, &mut verification).await?;
     verification.retired = retired;
     if month.is_none() {
         check_balance(database, &mut verification).await?;
@@ -133,7 +138,30 @@ pub(crate) async fn verify_open(
     let retired = database.retired().await?;
     check_calls(database, Some(month), &retired, &mut verification).await?;
     overrides::check_overrides(database, Some(month), &retired, &mut verification.findings).await?;
+    check_vouched(database, Some(month), &BTreeMap::new(), &retired, &mut verification).await?;
     Ok((verification, manifest))
+}
+
+/// Everything, or whatever was posted while a month's entries were, is what was vouched for.
+async fn check_vouched(
+    database: &Database,
+    month: Option<BillingPeriod>,
+    closed: &BTreeMap<BillingPeriod, PeriodRow>,
+    retired: &Retired,
+    verification: &mut Verification,
+) -> Result<(), DatabaseError> {
+    // Every entry of a month was posted before it was closed.
+    let months = database.closed_months().await?.into_iter();
+    let gone = months.filter(|row| retired.months.contains(&month_of(row.period)));
+    let gone_until = gone.map(|row| row.closed_at).max();
+    let within = match month {
+        None => None,
+        // Of a month without entries there is nothing to look at.
+        Some(month) => Some(database.posted_extent(month).await?.unwrap_or((i64::MAX, i64::MIN))),
+    };
+    let findings = &mut verification.findings;
+    verification.vouched = chain::check_chains(database, within, closed, gone_until, findings).await?;
+    Ok(())
 }
 
 /// Every entry of a month, one at a time; where it is closed, that they are those it was closed with, and its invoices.
@@ -170,7 +198,7 @@ async fn check_month(
         found(format!("entry {entry} was posted after the month was closed"));
     }
     overrides::check_adjustments(database, month, closed, &mut verification.findings).await?;
-    check_invoices(database, month, &mut verification.findings).await?;
+    invoices::check(database, month, &mut verification.findings).await?;
     Ok(manifest)
 }
 
@@ -337,46 +365,5 @@ async fn check_balance(database: &Database, verification: &mut Verification) -> 
         verification.findings.push(Finding { invariant: "I9 visible", what });
     }
     verification.balance = balance;
-    Ok(())
-}
-
-/// The invoices of a closed month add up to its entries.
-async fn check_invoices(
-    database: &Database,
-    month: BillingPeriod,
-    findings: &mut Vec<Finding>,
-) -> Result<(), DatabaseError> {
-    let issued = invoice::issued(database, month).await?;
-    // Drawn up as it was then: a line names the invoices that had been issued before.
-    let as_of = issued.iter().filter_map(|invoice| invoice.issued.as_ref()).map(|issue| issue.at).min();
-    let drafts = match invoice::Draft::of(database, month, as_of.unwrap_or(i64::MAX)).await {
-        Ok(drafts) => drafts,
-        Err(DraftError::Database(error)) => return Err(error),
-        Err(error) => {
-            findings.push(Finding { invariant: "I6 one number", what: format!("{month}: {error}") });
-            return Ok(());
-        }
-    };
-    if issued.is_empty() {
-        return Ok(());
-    }
-    let mut found = |what: String| findings.push(Finding { invariant: "I5 closed", what });
-    for invoice in &issued {
-        if !drafts.contains(&invoice.draft) {
-            found(format!("invoice {} is not what the entries of {month} add up to", invoice.number()));
-        }
-    }
-    for draft in drafts.iter().filter(|draft| !draft.tenant.is_empty()) {
-        if !issued.iter().any(|invoice| invoice.draft.tenant == draft.tenant) {
-            found(format!("{month} was issued without an invoice for {:?}", draft.tenant));
-        }
-    }
-    let numbers: BTreeSet<&str> = issued.iter().map(invoice::Invoice::number).collect();
-    for place in 1..=issued.len() {
-        let number = format!("{month}-{place:04}");
-        if !numbers.contains(number.as_str()) {
-            found(format!("the invoices of {month} are numbered with a gap: {number} is missing"));
-        }
-    }
     Ok(())
 }

@@ -10,8 +10,6 @@
 //! It names its collector because records of an earlier id are sealed by a journal that goes on under a later one.
 //! The hash is no protection from the disk (the journal's frames are checksummed) but from other kinds of bytes.
 
-use domain::identity::IdHasher;
-
 const VERSION: u8 = 1;
 const HASHED_BYTES: usize = 51;
 const SEAL_BYTES: usize = HASHED_BYTES + 8;
@@ -96,18 +94,6 @@ impl Seal {
         };
         if seal.first_seq > seal.last_seq { Err(malformed) } else { Ok(seal) }
     }
-
-    /// The deduplication token under which the batch is inserted, whoever sends it and however often: bound to the
-    /// content, since a database that knows a token drops whatever else comes under it.
-    pub fn insert_token(&self) -> String {
-        let id = IdHasher::new("batch")
-            .part(&self.collector_id)
-            .part(&self.first_seq.to_le_bytes())
-            .part(&self.last_seq.to_le_bytes())
-            .part(&self.content_hash.to_le_bytes())
-            .finish();
-        format!("{:032x}", u128::from_be_bytes(id))
-    }
 }
 
 #[cfg(test)]
@@ -140,20 +126,5 @@ mod tests {
         }
         assert!(matches!(Seal::decode(&record[..58]), Err(SealError::Malformed { .. })));
         assert!(matches!(Seal::decode(&[]), Err(SealError::Malformed { .. })));
-    }
-
-    #[test]
-    fn the_token_depends_on_whatever_makes_the_rows_other_rows() {
-        let token = seal().insert_token();
-        assert_eq!(token.len(), 32);
-        assert_eq!(token, seal().insert_token());
-        for other in [
-            Seal { collector_id: [1; 16], ..seal() },
-            Seal { first_seq: 4, ..seal() },
-            Seal { last_seq: 10, ..seal() },
-            Seal { content_hash: 1, ..seal() },
-        ] {
-            assert_ne!(other.insert_token(), token, "{other:?}");
-        }
     }
 }

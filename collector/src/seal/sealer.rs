@@ -56,12 +56,6 @@ impl SealedBatch {
         self.read == self.seal
     }
 
-    /// The token of the rows. Those of an unfaithful batch are other content, which a database would drop under a
-    /// token it knows.
-    pub fn insert_token(&self) -> String {
-        self.read.insert_token()
-    }
-
     /// Whether it is the last of an id that gets no more records.
     pub fn completes_collector(&self) -> bool {
         self.completes

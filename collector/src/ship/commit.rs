@@ -1,9 +1,8 @@
 //! One batch into ClickHouse: its rows, then the row that vouches for them.
 //!
-//! Promises: a [`CommittedBatch`] exists only after both inserts succeeded. Where an attempt may have gone before (one that
-//! failed, or one of a process before this), the rows are read back before they are vouched for: a database that took a
-//! part of an insert knows its token, and drops the rest when it is sent again. Positions that are in quarantine are left
-//! out, and the batch row says so. Trying again is for the caller.
+//! Promises: a [`CommittedBatch`] exists only after both inserts succeeded. An attempt sends everything, whatever another may
+//! have sent before: the same rows under the same keys. Positions that are in quarantine are left out, and the batch row
+//! says so. Trying again is for the caller.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -64,16 +63,6 @@ pub(super) enum CommitError {
         /// For how long.
         after: Duration,
     },
-    /// It said yes, and the rows are not there.
-    #[error("clickhouse at {url} took the rows of a batch and holds {found} of {expected}")]
-    NotWhole {
-        /// Where.
-        url: String,
-        /// Rows there.
-        found: u64,
-        /// Rows sent.
-        expected: u64,
-    },
     /// It refuses what no single row can be blamed for.
     #[error(
         "clickhouse at {url} refuses {what}, of positions {first}..={last}, for what is in them; see whether the table \
@@ -96,7 +85,7 @@ impl CommitError {
     pub fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Database(error) => error.refusal(),
-            Self::Timeout { .. } | Self::NotWhole { .. } | Self::Refused { .. } => None,
+            Self::Timeout { .. } | Self::Refused { .. } => None,
         }
     }
 }
@@ -164,7 +153,7 @@ impl<L: Log> Committer<L> {
         let mut rest: Vec<&ObservationRow> =
             batch.rows().iter().filter(|row| !refused.contains(&row.seq)).collect();
         if !rest.is_empty() {
-            match self.insert_rows(batch, &rest, refused.is_empty()).await {
+            match self.insert_rows(&rest).await {
                 Ok(()) => {}
                 Err(error) => {
                     let found = self.isolated(seal, &rest, error).await?;
@@ -176,15 +165,11 @@ impl<L: Log> Committer<L> {
             sabotage::reached(Point::ShipRowsConfirmed);
         }
         let (rows, content_hash) = if batch.is_faithful() {
-            if self.in_doubt.load(Ordering::Relaxed) {
-                self.send_missing(seal, &rest).await?;
-            }
             if refused.is_empty() { (seal.rows, seal.content_hash) } else { added_up(&rest) }
         } else {
             self.what_is_there(seal, &refused).await?
         };
-        // Only the time differs between attempts, and the first stands.
-        let token = format!("{}-{rows}-{content_hash:016x}", seal.insert_token());
+        // Only the time differs between attempts.
         let row = BatchRow {
             collector_id: seal.collector_id,
             first_seq: seal.first_seq,
@@ -195,32 +180,21 @@ impl<L: Log> Committer<L> {
             committed_at: self.clock.unix_micros(),
             refused: refused.iter().copied().collect(),
         };
-        self.in_time(self.database.insert_batch(&token, &row)).await?;
+        self.in_time(self.database.insert_batch(&row)).await?;
         sabotage::reached(Point::ShipBatchConfirmed);
         let (collector_id, last_seq) = (seal.collector_id, seal.last_seq);
         Ok(CommittedBatch { collector_id, last_seq, rows, refused: refused.len() as u64 })
     }
 
-    async fn insert_rows(
-        &self,
-        batch: &SealedBatch,
-        rows: &[&ObservationRow],
-        whole: bool,
-    ) -> Result<(), CommitError> {
-        // Without some of its rows it is other content, which a database would drop under a token it knows.
-        let token = if whole {
-            batch.insert_token()
-        } else {
-            Seal { content_hash: added_up(rows).1, ..*batch.seal() }.insert_token()
-        };
-        let renumbered = renumbered(rows, &token);
+    async fn insert_rows(&self, rows: &[&ObservationRow]) -> Result<(), CommitError> {
+        let renumbered = renumbered(rows);
         let inserted = async {
             match &renumbered {
                 Some(rows) => {
                     let rows: Vec<&ObservationRow> = rows.iter().collect();
-                    self.database.insert_observations(&token, &rows).await
+                    self.database.insert_observations(&rows).await
                 }
-                None => self.database.insert_observations(&token, rows).await,
+                None => self.database.insert_observations(rows).await,
             }
         };
         self.in_time(sabotage::in_flight(Point::ShipSending, inserted)).await
@@ -266,32 +240,6 @@ impl<L: Log> Committer<L> {
         set_aside.entry(seal.collector_id).or_default().extend(refused);
     }
 
-    /// Sends what the database does not hold of a batch that it may have taken in part, under a token that it cannot know.
-    async fn send_missing(&self, seal: &Seal, rows: &[&ObservationRow]) -> Result<(), CommitError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let there = self.positions_there(seal).await?;
-        let missing: Vec<&ObservationRow> =
-            rows.iter().copied().filter(|row| !there.contains(&row.seq)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!(
-            missing = missing.len(),
-            of = rows.len(),
-            from = seal.first_seq,
-            through = seal.last_seq,
-            "clickhouse had taken a part of a batch; the rest is sent under a token of its own"
-        );
-        let token = format!("{}-rest-{:032x}", seal.insert_token(), rand::random::<u128>());
-        self.in_time(self.database.insert_observations(&token, &missing)).await?;
-        let there = self.positions_there(seal).await?;
-        let found = rows.iter().filter(|row| there.contains(&row.seq)).count() as u64;
-        let (url, expected) = (self.database.url(), rows.len() as u64);
-        if found == expected { Ok(()) } else { Err(CommitError::NotWhole { url, found, expected }) }
-    }
-
     pub(super) async fn positions_there(&self, seal: &Seal) -> Result<HashSet<u64>, CommitError> {
         let (first, last) = (seal.first_seq, seal.last_seq);
         let positions = self.database.positions_between(seal.collector_id, seal.received_day, first, last);
@@ -333,8 +281,10 @@ fn believed_anyway(error: &CommitError) -> bool {
 }
 
 /// Another bug of [`sabotage`]: at a second attempt rows get other numbers.
-fn renumbered(rows: &[&ObservationRow], token: &str) -> Option<Vec<ObservationRow>> {
-    if !sabotage::is_active(Bug::RetryAsNewRows) || !sabotage::seen_before(token.as_bytes()) {
+fn renumbered(rows: &[&ObservationRow]) -> Option<Vec<ObservationRow>> {
+    let first =
+        rows.first().map(|row| [&row.collector_id[..], &row.seq.to_le_bytes()].concat()).unwrap_or_default();
+    if !sabotage::is_active(Bug::RetryAsNewRows) || !sabotage::seen_before(&first) {
         return None;
     }
     let mut rows: Vec<ObservationRow> = rows.iter().copied().cloned().collect();

@@ -18,7 +18,7 @@ use schemas::Refusal;
 use schemas::rows::{ObservationRow, QuarantineRow};
 
 use super::bisect::Bisection;
-use super::commit::{CommitError, Committer, added_up};
+use super::commit::{CommitError, Committer};
 use super::log::Log;
 use crate::seal::Seal;
 
@@ -42,7 +42,7 @@ impl<L: Log> Committer<L> {
         let mut bisection = Bisection::of(rows.len(), refusal);
         while let Some(part) = bisection.next() {
             let part = &rows[part];
-            match self.insert_part(seal, part).await {
+            match self.in_time(self.database.insert_observations(part)).await {
                 Ok(()) => bisection.taken(),
                 Err(error) => match error.refusal() {
                     Some(refusal) => bisection.refused(refusal),
@@ -61,19 +61,6 @@ impl<L: Log> Committer<L> {
         self.quarantine(seal, &refused).await
     }
 
-    /// Sends a part under a token that follows from its rows.
-    async fn insert_part(&self, seal: &Seal, rows: &[&ObservationRow]) -> Result<(), CommitError> {
-        let (count, content_hash) = added_up(rows);
-        let (first_seq, last_seq) = match rows {
-            [first, .., last] => (first.seq, last.seq),
-            [only] => (only.seq, only.seq),
-            [] => return Ok(()),
-        };
-        let part = Seal { first_seq, last_seq, rows: count, content_hash, ..*seal };
-        let token = format!("{}-part", part.insert_token());
-        self.in_time(self.database.insert_observations(&token, rows)).await
-    }
-
     async fn not_there<'r>(
         &self,
         seal: &Seal,
@@ -88,8 +75,7 @@ impl<L: Log> Committer<L> {
         let Some(known) = self.in_time(self.database.any_row_taken(seal.collector_id)).await? else {
             return Ok(false);
         };
-        let token = format!("witness-{:032x}", rand::random::<u128>());
-        match self.in_time(self.database.insert_observations(&token, &[&known])).await {
+        match self.in_time(self.database.insert_observations(&[&known])).await {
             Ok(()) => Ok(true),
             Err(error) if error.refusal().is_some() => Ok(false),
             Err(error) => Err(error),
@@ -109,9 +95,7 @@ impl<L: Log> Committer<L> {
             .map(|(row, refusal)| QuarantineRow::new(row, (seal.first_seq, seal.last_seq), refusal, now))
             .collect();
         if let Some(first) = held.first() {
-            // Only the time differs between attempts; the token is new, since another attempt may know more rows.
-            let token = format!("quarantine-{:032x}", rand::random::<u128>());
-            self.in_time(self.database.insert_quarantine(&token, &held)).await?;
+            self.in_time(self.database.insert_quarantine(&held)).await?;
             tracing::error!(
                 rows = held.len(),
                 from = seal.first_seq,

@@ -10,19 +10,13 @@ use schemas::{Database, DatabaseError};
 pub(super) trait Log: Send + Sync {
     fn insert_observations(
         &self,
-        token: &str,
         rows: &[&ObservationRow],
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 
-    fn insert_batch(
-        &self,
-        token: &str,
-        batch: &BatchRow,
-    ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
+    fn insert_batch(&self, batch: &BatchRow) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 
     fn insert_quarantine(
         &self,
-        token: &str,
         rows: &[QuarantineRow],
     ) -> impl Future<Output = Result<(), DatabaseError>> + Send;
 
@@ -61,16 +55,16 @@ pub(super) trait Log: Send + Sync {
 }
 
 impl Log for Database {
-    async fn insert_observations(&self, token: &str, rows: &[&ObservationRow]) -> Result<(), DatabaseError> {
-        Database::insert_observations(self, token, rows).await
+    async fn insert_observations(&self, rows: &[&ObservationRow]) -> Result<(), DatabaseError> {
+        Database::insert_observations(self, rows).await
     }
 
-    async fn insert_batch(&self, token: &str, batch: &BatchRow) -> Result<(), DatabaseError> {
-        Database::insert_batch(self, token, batch).await
+    async fn insert_batch(&self, batch: &BatchRow) -> Result<(), DatabaseError> {
+        Database::insert_batch(self, batch).await
     }
 
-    async fn insert_quarantine(&self, token: &str, rows: &[QuarantineRow]) -> Result<(), DatabaseError> {
-        Database::insert_quarantine(self, token, rows).await
+    async fn insert_quarantine(&self, rows: &[QuarantineRow]) -> Result<(), DatabaseError> {
+        Database::insert_quarantine(self, rows).await
     }
 
     async fn quarantined_from(&self, collector: [u8; 16], first: u64) -> Result<Vec<u64>, DatabaseError> {

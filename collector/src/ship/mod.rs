@@ -21,7 +21,7 @@
 //! | `replay.rs` | ships again what the database lost |
 //!
 //! # What it promises
-//! - **Same rows**: a retry sends the same rows under the same token, after a restart too, so it can be tried for ever.
+//! - **Same rows**: a retry sends the same rows under the same keys, after a restart too, so it can be tried for ever.
 //!   What a database took in part it is sent the rest of under another token. No error is final: the database may be down,
 //!   slow, or answer nonsense for any length of time. Rows that it refuses for what is in them, beside others that it takes,
 //!   go into quarantine, and no row is dropped.

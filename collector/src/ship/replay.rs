@@ -172,7 +172,7 @@ impl Replay<'_> {
                 return Ok(());
             }
             if !missing.is_empty() {
-                self.database.insert_observations(&new_token(), &missing).await?;
+                self.database.insert_observations(&missing).await?;
                 there = self.there(&sealed, &refused).await?;
             }
         }
@@ -204,7 +204,7 @@ impl Replay<'_> {
             committed_at: self.clock.unix_micros(),
             refused: refused.iter().copied().collect(),
         };
-        Ok(self.database.insert_batch(&new_token(), &row).await?)
+        Ok(self.database.insert_batch(&row).await?)
     }
 
     async fn there(&self, sealed: &Seal, refused: &BTreeSet<u64>) -> Result<There, ReplayError> {
@@ -229,11 +229,6 @@ fn covers(standing: &[BatchRow], sealed: &Seal) -> bool {
         if row.first_seq <= next { next.max(row.last_seq + 1) } else { next }
     });
     reached > sealed.last_seq
-}
-
-/// A token that no database knows.
-fn new_token() -> String {
-    format!("replay-{:032x}", rand::random::<u128>())
 }
 
 #[cfg(test)]

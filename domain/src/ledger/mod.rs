@@ -8,8 +8,10 @@ mod assign;
 mod difference;
 mod entry;
 mod merkle;
+mod chain;
 
 pub use assign::{assign, call_ids, standing_of};
+pub use chain::{ChainId, Differences, End, Gone, Head, Voucher, compare, leaf};
 pub use difference::{Periods, Posting, Standing, difference, difference_as};
 pub use entry::{Entry, EntryType, Facts, Quantities, State};
 pub use merkle::MerkleTree;

@@ -21,6 +21,11 @@ impl Cost {
 }
 
 impl Amount {
+    /// So many of a currency's smallest coin.
+    pub(super) fn of_coins(coins: i128, currency: Currency) -> Self {
+        Self { coins, currency }
+    }
+
     /// Nothing, in a currency.
     pub fn zero(currency: Currency) -> Self {
         Self { coins: 0, currency }

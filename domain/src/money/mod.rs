@@ -4,17 +4,19 @@
 //! construction and agree with the `Decimal(38, 12)` of the tables to the last digit. It is rounded in one place only,
 //! where a quantity meets a price ([`Cost::of`]): half to even, at the twelfth digit, once per unit class of a call.
 //! [`Amount`] is money in a currency's own smallest coin; [`Cost::amount`] is the only way from one to the other, and
-//! takes the rounding rule as an argument.
+//! takes the rounding rule as an argument. [`ExchangeRate`] is the only way from one currency to another, and rounds once.
 //!
 //! No float touches money. Which price applies is [`crate::price`]'s, what an invoice rounds is the invoice's.
 
 mod amount;
 mod cost;
 mod currency;
+mod exchange;
 
 pub use amount::Amount;
 pub use cost::{Cost, ParseCostError};
 pub use currency::{Currency, ParseCurrencyError};
+pub use exchange::{ExchangeRate, RateTable, StatedRate};
 
 /// How to round an exact cost to a currency's smallest coin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

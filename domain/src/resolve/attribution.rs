@@ -1,7 +1,8 @@
-//! Whom and what a call is for: the bound key, the span, its duplicates, the nearest ancestor, the resource.
+//! Whom and what a call is for: the bound key, the span, its duplicates, the nearest ancestor, the resource; who fetches an answer
+//! again comes after whom it was made for.
 
 use super::duplicates::Group;
-use super::tree::{Parent, Tree};
+use super::tree::{CLOCK_SLACK_NANOS, Parent, Tree};
 use super::{ResolvedCall, SpanRef, TenantSource};
 use crate::observation::{Dimensions, Observation};
 
@@ -26,15 +27,17 @@ pub(super) fn attribute(tree: &Tree<'_>, group: &Group, call: &mut ResolvedCall)
         let bound = Dimensions { tenant: tree.report(node).key.tenant.clone(), ..Dimensions::default() };
         take(&bound, TenantSource::Key, &mut found);
     }
-    for &node in &reports {
-        let report = tree.report(node);
-        let won = tree.span_ref(node) == call.winner;
-        take(&lent(report), if won { TenantSource::Span } else { TenantSource::Duplicate }, &mut found);
-    }
-    for (node, enclosing) in ancestors(tree, &reports) {
-        if let Some(above) = tree.observation(node) {
-            let from = if enclosing { TenantSource::Enclosing } else { TenantSource::Ancestor };
-            take(&lent(above), from, &mut found);
+    for told in fetched_last(tree, &reports) {
+        for &node in &told {
+            let report = tree.report(node);
+            let won = tree.span_ref(node) == call.winner;
+            take(&lent(report), if won { TenantSource::Span } else { TenantSource::Duplicate }, &mut found);
+        }
+        for (node, enclosing) in ancestors(tree, &told) {
+            if let Some(above) = tree.observation(node) {
+                let from = if enclosing { TenantSource::Enclosing } else { TenantSource::Ancestor };
+                take(&lent(above), from, &mut found);
+            }
         }
     }
     for &node in &reports {
@@ -75,6 +78,16 @@ fn by_rank(tree: &Tree<'_>, group: &Group, winner: SpanRef) -> Vec<usize> {
     let mut reports = group.members.clone();
     reports.sort_by_key(|&node| (tree.span_ref(node) != winner, tree.span_ref(node)));
     reports
+}
+
+/// Reports of a call in the making before those that began when the first one was over: they fetch its answer again, and are
+/// not whom it was made for. In each part the order stays.
+fn fetched_last(tree: &Tree<'_>, reports: &[usize]) -> [Vec<usize>; 2] {
+    let first = reports.iter().map(|&node| tree.report(node)).min_by_key(|report| (report.start, report.end));
+    let over = first.map(|first| first.end.nanos().saturating_add(CLOCK_SLACK_NANOS));
+    let (fetched, making) =
+        reports.iter().partition(|&&node| over.is_some_and(|over| tree.report(node).start.nanos() > over));
+    [making, fetched]
 }
 
 /// The spans above any report, nearest first; with whether a broken chain was bridged on the way.

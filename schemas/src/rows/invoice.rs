@@ -1,6 +1,7 @@
 //! Rows of `periods`, `issued_invoices`, `issued_invoice_lines` and `prices`.
 
 use clickhouse::Row;
+use domain::ledger::{ChainId, Head};
 use domain::money::Cost;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,10 @@ pub struct PeriodRow {
     pub program: String,
     /// Who closed it.
     pub settler: [u8; 16],
+    /// Content hash of the rate file in force; empty for none.
+    pub rates: String,
+    /// Where the chains of vouchers were: chain, number, head. Empty: closed by a version that made none.
+    pub chain_heads: Vec<(ChainId, u64, Head)>,
 }
 
 /// An issued invoice.
@@ -59,6 +64,17 @@ pub struct InvoiceRow {
     pub kind: String,
     /// Content hash of the plan file in force when it was issued; empty for none.
     pub terms: String,
+    /// ISO 4217: what the entries are in.
+    pub ledger_currency: String,
+    /// What the entries add up to.
+    #[serde(with = "crate::picos")]
+    pub ledger_amount: Cost,
+    /// What the amounts were converted by, in units of 10⁻¹²; `None`: they were not.
+    pub rate: Option<i128>,
+    /// The day the rate is of, in days since the epoch.
+    pub rate_date: Option<u16>,
+    /// Who states the rate.
+    pub rate_source: String,
 }
 
 /// A line of an issued invoice.
@@ -104,6 +120,16 @@ pub struct InvoiceLineRow {
     /// The sum of the entries, before the line was rounded to coins.
     #[serde(with = "crate::picos")]
     pub exact: Cost,
+    /// ISO 4217: what `exact` and `ledger_price` are in.
+    pub ledger_currency: String,
+    /// The unit price before it was converted, in units of 10⁻¹⁸.
+    pub ledger_price: i128,
+    /// What the line was converted by, in units of 10⁻¹²; `None`: it was not.
+    pub rate: Option<i128>,
+    /// The day the rate is of, in days since the epoch.
+    pub rate_date: Option<u16>,
+    /// Who states the rate.
+    pub rate_source: String,
 }
 
 /// A rate card that entries were rated with.

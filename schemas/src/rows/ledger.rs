@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, NaiveDate};
 use clickhouse::Row;
 use domain::identity::{CallId, EntryId, Realm, SpanId, TraceId};
-use domain::ledger::{Entry, EntryType, Facts, Quantities, State};
+use domain::ledger::{Entry, EntryType, Facts, Quantities, State, leaf};
 use domain::money::Cost;
 use domain::resolve::SpanRef;
 use domain::time::{BillingPeriod, EventTime};
@@ -85,6 +85,12 @@ pub fn day_of(number: u16) -> NaiveDate {
     epoch() + chrono::Days::new(u64::from(number))
 }
 
+/// A day as the tables hold it.
+pub fn date_number(day: NaiveDate) -> u16 {
+    u16::try_from((day - epoch()).num_days())
+        .expect("a day from 1970 to 2149, as whoever read it has seen to")
+}
+
 fn epoch() -> NaiveDate {
     NaiveDate::default()
 }
@@ -151,6 +157,18 @@ impl LedgerRow {
     /// When it was posted, in microseconds since the epoch.
     pub fn posted_at(&self) -> i64 {
         self.posted_at
+    }
+
+    /// Its id; none where that was overwritten with zeros.
+    pub fn entry_id(&self) -> Option<EntryId> {
+        EntryId::from_bytes(self.entry_id)
+    }
+
+    /// What stands for it in a voucher. No voucher holds 0, which is that of a row no version of this program wrote.
+    pub fn leaf(&self) -> u64 {
+        let Ok(entry) = self.clone().to_entry() else { return 0 };
+        // What an entry does not see of its row must not be another, either.
+        if Self::from_entry(&entry, self.posted_at) == *self { leaf(&entry) } else { 0 }
     }
 
     /// The entry of a row.

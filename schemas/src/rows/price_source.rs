@@ -1,4 +1,4 @@
-//! Rows of `price_sources`, `price_books` and `plan_sources`.
+//! Rows of `price_sources`, `price_books`, `plan_sources` and `rate_sources`.
 
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,22 @@ pub struct PriceBookRow {
 /// A plan file as it was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
 pub struct PlanSourceRow {
+    /// Microseconds since the epoch.
+    pub known_from: i64,
+    /// Hash of the content.
+    pub source_id: String,
+    /// The file's name.
+    pub name: String,
+    /// The file.
+    #[serde(with = "serde_bytes")]
+    pub content: Vec<u8>,
+    /// The program's version.
+    pub program: String,
+}
+
+/// A file of exchange rates as it was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Serialize, Deserialize)]
+pub struct RateSourceRow {
     /// Microseconds since the epoch.
     pub known_from: i64,
     /// Hash of the content.

@@ -1,8 +1,9 @@
-//! Laws of a month's invoices: lines add up to subtotals, to the total and to the entries, before and after rounding and
-//! taxes; and in whatever order the sums come, every file of every format has the same bytes.
+//! Laws of a month's invoices: lines add up to subtotals, to the total and to the entries, before and after rounding,
+//! taxes and conversion; and in whatever order the sums come, every file of every format has the same bytes.
 
 use std::collections::BTreeMap;
 
+use domain::money::{RateTable, StatedRate};
 use domain::price::RateCard;
 use domain::price::{Rate, Rates, UnitClass};
 use proptest::prelude::*;
@@ -21,6 +22,12 @@ name = "coins"
 round = "coin"
 [[plan]]
 name = "exact"
+[[plan]]
+name = "yen"
+invoice_currency = "JPY"
+[[assign]]
+tenant = "acme"
+plan = "yen"
 [[assign]]
 tenant = "*"
 plan = "coins"
@@ -40,6 +47,13 @@ percent = 0.7
 fn plans() -> PlanShelf {
     let source = PlanSource { name: "plans.toml".into(), content: COINS_AND_TAXES.as_bytes().to_vec() };
     PlanShelf::with(source.read(None).unwrap())
+}
+
+/// What the month was closed with.
+fn closed_by() -> ClosedBy {
+    let rate = sample::rate(Currency::Jpy, "149.325");
+    let rates = RateTable::new(vec![StatedRate { rate, until: month("2026-11") }]);
+    ClosedBy { plans: plans(), rates: RateShelf { rates, version: "rates".into() } }
 }
 
 fn month(text: &str) -> BillingPeriod {
@@ -206,7 +220,7 @@ fn all_files(drafts: Vec<Draft>) -> Vec<(String, Vec<u8>)> {
 fn adds_up(drafts: &[Draft], tenants: &[TenantSum]) -> Result<(), TestCaseError> {
     for draft in drafts {
         let entries = tenants.iter().find(|sum| sum.tenant == draft.tenant).unwrap();
-        prop_assert_eq!(draft.amount, entries.charge);
+        prop_assert_eq!(draft.ledger_amount(), entries.charge);
         prop_assert_eq!(draft.lines.iter().map(|line| line.amount).sum::<Cost>(), draft.amount);
         prop_assert_eq!(draft.subtotals().iter().map(|(_, sum)| *sum).sum::<Cost>(), draft.amount);
         let kinds: Vec<&str> = draft.subtotals().iter().map(|(kind, _)| *kind).collect();
@@ -216,7 +230,7 @@ fn adds_up(drafts: &[Draft], tenants: &[TenantSum]) -> Result<(), TestCaseError>
             "each kind has one subtotal"
         );
     }
-    let drawn_up: Cost = drafts.iter().map(|draft| draft.amount).sum();
+    let drawn_up: Cost = drafts.iter().map(Draft::ledger_amount).sum();
     prop_assert_eq!(drawn_up, tenants.iter().map(|sum| sum.charge).sum::<Cost>(), "nobody is left out");
     Ok(())
 }
@@ -226,14 +240,19 @@ proptest! {
 
     #[test]
     fn lines_add_up_to_subtotals_totals_and_entries_before_and_after_rounding_and_taxes(sums in any_sums()) {
-        let (plans, known, period) = (plans(), known(), month("2026-10"));
+        let (by, known, period) = (closed_by(), known(), month("2026-10"));
         let drafts = assemble(period, copy(&sums), &known, None).unwrap();
         adds_up(&drafts, &sums.tenants)?;
-        let whole = finished(copy(&sums), &drafts, &plans);
-        let last = assemble(period, copy(&whole), &known, Some(&plans)).unwrap();
+        let whole = finished(copy(&sums), &drafts, &by.plans);
+        let last = assemble(period, copy(&whole), &known, Some(&by)).unwrap();
         adds_up(&last, &whole.tenants)?;
         for (before, after) in drafts.iter().zip(&last) {
-            let coin = if ["globex", ""].contains(&after.tenant.as_str()) { 1 } else { 10_i128.pow(10) };
+            let coin = match after.tenant.as_str() {
+                "globex" | "" => 1,
+                "acme" => 10_i128.pow(12),
+                _ => 10_i128.pow(10),
+            };
+            prop_assert_eq!(after.currency.as_str(), if after.tenant == "acme" { "JPY" } else { "USD" });
             prop_assert!(after.lines.iter().all(|line| line.amount.picos() % coin == 0), "whole coins");
             // Each tax on everything before it, not on the other.
             let net: Cost = after.lines.iter().filter(|line| line.kind != "tax").map(|line| line.amount).sum();
@@ -247,13 +266,13 @@ proptest! {
     }
 
     #[test]
-    fn sums_in_any_order_give_the_same_bytes_in_every_format(sums in any_sums(), by in 0..24_usize) {
-        let (plans, known, period) = (plans(), known(), month("2026-10"));
+    fn sums_in_any_order_give_the_same_bytes_in_every_format(sums in any_sums(), turn in 0..24_usize) {
+        let (by, known, period) = (closed_by(), known(), month("2026-10"));
         let draw_up = |sums: Sums| {
             let drafts = assemble(period, copy(&sums), &known, None).unwrap();
-            assemble(period, finished(sums, &drafts, &plans), &known, Some(&plans)).unwrap()
+            assemble(period, finished(sums, &drafts, &by.plans), &known, Some(&by)).unwrap()
         };
-        let (one, other) = (draw_up(copy(&sums)), draw_up(turned(&sums, by)));
+        let (one, other) = (draw_up(copy(&sums)), draw_up(turned(&sums, turn)));
         prop_assert_eq!(all_files(one), all_files(other));
     }
 }

@@ -33,7 +33,7 @@ const MANDATORY: [&str; 23] = [
 ];
 
 /// Columns that are null for some rows; every other is null for none.
-const NULLABLE: [&str; 13] = [
+const NULLABLE: [&str; 14] = [
     "ChargeClass",
     "CommitmentDiscountStatus",
     "ConsumedQuantity",
@@ -41,6 +41,7 @@ const NULLABLE: [&str; 13] = [
     "ContractedUnitPrice",
     "InvoiceId",
     "PricingCategory",
+    "PricingCurrencyContractedUnitPrice",
     "PricingQuantity",
     "PricingUnit",
     "SkuId",

@@ -1,6 +1,5 @@
 //! Plan files: TOML, described in `docs/plans.md`.
 
-mod table;
 mod plan;
 mod quantity;
 mod who;
@@ -14,9 +13,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::prices::own_file::{Lines, shown};
 use crate::prices::{Fault, PriceFileError, utf8};
+use crate::toml_table::{Table, tables};
 use parties::{customer, issuer, tax};
 use plan::plan;
-use table::{Table, tables};
 use who::{assignment, credit, exemption};
 
 /// What a plan file says.

@@ -4,9 +4,9 @@ use domain::invoice::{Customer, Issuer, TaxRate};
 use rust_decimal::Decimal;
 use toml::de::DeValue;
 
-use super::table::{Table, month, name, percentage, some_months, text, up_to_all};
 use crate::prices::Fault;
 use crate::prices::own_file::shown;
+use crate::toml_table::{Table, month, name, percentage, some_months, text, up_to_all};
 
 /// An address has at most so many lines.
 const ADDRESS_LINES_MAX: usize = 10;

@@ -6,9 +6,9 @@ use rust_decimal::Decimal;
 use toml::de::DeValue;
 
 use super::quantity::quantity;
-use super::table::{Table, amount, name, percentage, tables, up_to_all};
 use crate::prices::Fault;
 use crate::prices::own_file::{lists, price, shown};
+use crate::toml_table::{Table, amount, currency, name, percentage, tables, up_to_all};
 
 pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Plan> {
     let before = faults.len();
@@ -18,6 +18,7 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
         prices: None,
         monthly: Monthly::default(),
         whole_coins: false,
+        invoice_currency: None,
     };
     let (mut prices, mut tiers) = (Vec::new(), Vec::new());
     table.each(faults, |(key, value), faults| {
@@ -34,6 +35,7 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
                 DeValue::String(word) if word == "coin" => plan.whole_coins = true,
                 other => return Err(format!("round must be coin, not {}", shown(other))),
             },
+            "invoice_currency" => plan.invoice_currency = Some(currency(value)?),
             "tiers" => match value {
                 DeValue::String(word) if word == "volume" => monthly.volume = true,
                 DeValue::String(word) if word == "graduated" => monthly.volume = false,
@@ -63,7 +65,7 @@ pub(super) fn plan(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Pla
             }),
             other => {
                 return Err(format!(
-                    "{other} is not known in a plan; expected name, markup_percent, discount_percent, included, commitment, overage_percent, minimum, round, tiers, [[plan.tier]], [[plan.quantity]], [[plan.price]]"
+                    "{other} is not known in a plan; expected name, markup_percent, discount_percent, included, commitment, overage_percent, minimum, round, invoice_currency, tiers, [[plan.tier]], [[plan.quantity]], [[plan.price]]"
                 ));
             }
         }

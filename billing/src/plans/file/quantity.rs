@@ -4,9 +4,9 @@ use domain::plan::{Counted, QuantityRule, QuantityTier, Terms};
 use rust_decimal::Decimal;
 use toml::de::DeValue;
 
-use super::table::{Table, name, percentage, tables, up_to_all};
 use crate::prices::Fault;
 use crate::prices::own_file::{digits, shown, unit_price_of};
+use crate::toml_table::{Table, name, percentage, tables, up_to_all};
 
 /// More units than anybody uses in a month; sums stay far inside their types.
 const QUANTITY_MAX: u64 = 1_000_000_000_000_000;

@@ -3,8 +3,8 @@
 use domain::money::Cost;
 use domain::plan::{Assignment, CreditGrant, Exemption};
 
-use super::table::{Table, amount, month, name, some_months};
 use crate::prices::Fault;
+use crate::toml_table::{Table, amount, month, name, some_months};
 
 pub(super) fn assignment(table: &Table<'_, '_>, faults: &mut Vec<Fault>) -> Option<Assignment> {
     let before = faults.len();

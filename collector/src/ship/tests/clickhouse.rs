@@ -1,7 +1,7 @@
 //! A ClickHouse that lies: enough of the HTTP interface for the client's inserts, and every way to fail at them.
 //!
-//! It keeps what was inserted as the real one does (a row replaces the row of its key, a known token is dropped) and a
-//! log of every insert it was sent, whatever it answered.
+//! It keeps what was inserted as the real one does (a row replaces the row of its key) and a log of every insert it was sent,
+//! whatever it answered. It takes no insert that a real one might drop for one that it knows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -36,7 +36,7 @@ pub enum Mood {
     ApplyAndDrop,
     /// Apply it, then never answer.
     ApplyAndHang,
-    /// Apply the first half, remember the token, answer 500: a retry under it is dropped.
+    /// Apply the first half, answer 500.
     ApplyHalf,
 }
 
@@ -47,7 +47,6 @@ pub type Row = HashMap<String, Vec<u8>>;
 #[derive(Debug, Clone)]
 pub struct Insert {
     pub table: String,
-    pub token: Option<String>,
     pub mood: Mood,
     /// The rows as they were sent.
     pub bytes: Vec<u8>,
@@ -68,7 +67,8 @@ pub struct Store {
     /// The last insert that the log took, as it was sent.
     taken: Vec<u8>,
     probe: Option<Probe>,
-    tokens: HashSet<(String, String)>,
+    /// Of all inserts so far.
+    tokens: HashSet<String>,
     tables: HashMap<String, BTreeMap<Vec<u8>, Row>>,
     pub inserts: Vec<Insert>,
 }
@@ -192,11 +192,6 @@ impl Store {
     }
 
     fn apply(&mut self, insert: &Insert, rows_applied: usize) {
-        if let Some(token) = &insert.token
-            && !self.tokens.insert((insert.table.clone(), token.clone()))
-        {
-            return;
-        }
         if insert.table == "observation_log" {
             self.taken.clone_from(&insert.bytes);
         }
@@ -219,7 +214,9 @@ async fn answer(
     let statement =
         parameters.get("query").cloned().unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
     let response = if let Some(table) = word_after(&statement, "INSERT INTO ") {
-        insert(&shared, &table, parameters.get("insert_deduplication_token"), &body).await?
+        let token = parameters.get("insert_deduplication_token").expect("its content may be known").clone();
+        assert!(shared.store.lock().unwrap().tokens.insert(token), "dropped as known: {statement}");
+        insert(&shared, &table, &body).await?
     } else if let Some(table) = word_after(&statement, "DESCRIBE TABLE ") {
         if shared.store.lock().unwrap().otherwise == Some(Mood::Babble) {
             Response::new(Full::from("<html>a proxy's page</html>"))
@@ -244,12 +241,7 @@ async fn answer(
     Ok(response)
 }
 
-async fn insert(
-    shared: &Shared,
-    table: &str,
-    token: Option<&String>,
-    body: &[u8],
-) -> Result<Response<Full<Bytes>>, std::io::Error> {
+async fn insert(shared: &Shared, table: &str, body: &[u8]) -> Result<Response<Full<Bytes>>, std::io::Error> {
     // On one machine the client does not compress.
     let bytes = body.to_vec();
     let rows = rows_of(&bytes);
@@ -258,7 +250,7 @@ async fn insert(
         let mood = store.mood_for(table);
         let poisoned =
             table == "observation_log" && rows.iter().any(|row| store.poison.contains(&number(row, "seq")));
-        let insert = Insert { table: table.to_owned(), token: token.cloned(), mood, bytes, rows };
+        let insert = Insert { table: table.to_owned(), mood, bytes, rows };
         if let Some(probe) = &store.probe {
             probe(&insert);
         }

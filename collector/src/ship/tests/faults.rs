@@ -28,7 +28,7 @@ async fn whatever_fails_wherever_the_result_is_the_same() {
     }
 }
 
-/// A database that wrote some blocks of an insert knows its token, and drops the whole when it is sent again.
+/// A database that wrote some blocks of an insert must not take the whole, sent again, for known.
 #[tokio::test]
 async fn a_batch_of_which_a_part_was_taken_is_completed() {
     for kill in [false, true] {

@@ -162,13 +162,12 @@ fn assert_exact(store: &Store, journal: &Journal) {
     assert_eq!(log.len(), evidence_rows, "nothing else is in the log");
 }
 
-/// Whatever was sent more than once under one token was the same bytes.
+/// Whatever was sent more than once was the same rows, byte for byte.
 fn assert_repeats_are_identical(store: &Store) {
     let mut first = HashMap::new();
-    for insert in store.inserts_into("observation_log") {
-        let token = insert.token.clone().expect("every insert of evidence has a token");
-        let earlier = first.entry(token).or_insert(&insert.bytes);
-        assert_eq!(*earlier, &insert.bytes, "a token is bound to its rows");
+    for row in store.inserts_into("observation_log").into_iter().flat_map(|insert| &insert.rows) {
+        let earlier = first.entry((&row["collector_id"], &row["seq"])).or_insert(row);
+        assert_eq!(*earlier, row, "a position is bound to its row");
     }
 }
 

@@ -1,7 +1,7 @@
-//! ClickHouse in memory, as far as a batch is concerned: keys that replace, a window of known tokens that forgets, a constraint
-//! that comes and goes, and every way to fail, drawn from the seed.
+//! ClickHouse in memory, as far as a batch is concerned: keys that replace, a constraint that comes
+//! and goes, and every way to fail, drawn from the seed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use clickhouse::error::Error;
@@ -12,9 +12,6 @@ use schemas::rows::{BatchRow, ObservationRow, QuarantineRow, RecordRow};
 
 use super::random::Random;
 use crate::ship::log::Log;
-
-/// How many tokens are known at a time: few, so that forgetting is common.
-const TOKENS_KNOWN: usize = 6;
 
 /// The database. Clones are the same one.
 #[derive(Clone)]
@@ -36,8 +33,7 @@ pub struct State {
     /// The traces that a constraint refuses while it is on.
     pub refused: BTreeSet<[u8; 16]>,
     pub constraint: bool,
-    tokens: VecDeque<String>,
-    late: Vec<(String, Insert)>,
+    late: Vec<Insert>,
     pub log: BTreeMap<([u8; 16], u64), ObservationRow>,
     pub batches: BTreeMap<([u8; 16], u64), BatchRow>,
     pub quarantine: BTreeMap<([u8; 16], u64), QuarantineRow>,
@@ -55,7 +51,6 @@ impl Model {
             away: false,
             refused: BTreeSet::new(),
             constraint: false,
-            tokens: VecDeque::new(),
             late: Vec::new(),
             log: BTreeMap::new(),
             batches: BTreeMap::new(),
@@ -103,7 +98,7 @@ impl State {
         lost
     }
 
-    fn insert(&mut self, token: &str, insert: Insert) -> Result<(), DatabaseError> {
+    fn insert(&mut self, insert: Insert) -> Result<(), DatabaseError> {
         if self.fails() {
             return Err(error("Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"));
         }
@@ -111,38 +106,31 @@ impl State {
             match self.draw.below(4) {
                 0 => {
                     self.strike("applied late");
-                    self.late.push((token.to_owned(), insert));
+                    self.late.push(insert);
                 }
                 1 => {
                     self.strike("half");
                     let half = insert.first_half();
                     // Whoever asked hears of no refusal either.
-                    let _ = self.apply(token, half);
+                    let _ = self.apply(half);
                 }
                 _ => {
                     self.strike("reply lost");
-                    let _ = self.apply(token, insert);
+                    let _ = self.apply(insert);
                 }
             }
             return Err(error("connection closed"));
         }
-        self.apply(token, insert)
+        self.apply(insert)
     }
 
-    fn apply(&mut self, token: &str, insert: Insert) -> Result<(), DatabaseError> {
-        if self.tokens.iter().any(|known| known == token) {
-            return Ok(());
-        }
+    fn apply(&mut self, insert: Insert) -> Result<(), DatabaseError> {
         if let Insert::Rows(rows) = &insert
             && self.constraint
             && rows.iter().any(|row| self.refused.contains(&row.trace_id))
         {
             self.strike("rows refused");
             return Err(refusal());
-        }
-        self.tokens.push_back(token.to_owned());
-        if self.tokens.len() > TOKENS_KNOWN {
-            self.tokens.pop_front();
         }
         match insert {
             Insert::Rows(rows) => {
@@ -170,8 +158,8 @@ impl State {
     pub fn apply_late(&mut self) {
         if !self.late.is_empty() {
             let at = if self.draw.chance(50) { 0 } else { self.late.len() - 1 };
-            let (token, insert) = self.late.remove(at);
-            let _ = self.apply(&token, insert);
+            let insert = self.late.remove(at);
+            let _ = self.apply(insert);
         }
     }
 
@@ -201,16 +189,16 @@ impl Insert {
 }
 
 impl Log for Model {
-    async fn insert_observations(&self, token: &str, rows: &[&ObservationRow]) -> Result<(), DatabaseError> {
-        self.state().insert(token, Insert::Rows(rows.iter().copied().cloned().collect()))
+    async fn insert_observations(&self, rows: &[&ObservationRow]) -> Result<(), DatabaseError> {
+        self.state().insert(Insert::Rows(rows.iter().copied().cloned().collect()))
     }
 
-    async fn insert_batch(&self, token: &str, batch: &BatchRow) -> Result<(), DatabaseError> {
-        self.state().insert(token, Insert::Batch(batch.clone()))
+    async fn insert_batch(&self, batch: &BatchRow) -> Result<(), DatabaseError> {
+        self.state().insert(Insert::Batch(batch.clone()))
     }
 
-    async fn insert_quarantine(&self, token: &str, rows: &[QuarantineRow]) -> Result<(), DatabaseError> {
-        self.state().insert(token, Insert::Quarantine(rows.to_vec()))
+    async fn insert_quarantine(&self, rows: &[QuarantineRow]) -> Result<(), DatabaseError> {
+        self.state().insert(Insert::Quarantine(rows.to_vec()))
     }
 
     async fn quarantined_from(&self, collector: [u8; 16], first: u64) -> Result<Vec<u64>, DatabaseError> {

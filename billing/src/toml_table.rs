@@ -1,6 +1,8 @@
-//! Tables of a plan file: walking them key by key, with the line of every fault, and reading the values they hold.
+//! Tables of the TOML files that people write, plans and exchange rates: walking them key by key, with the line of every
+//! fault, and reading the values they hold.
 
-use domain::money::Cost;
+use chrono::NaiveDate;
+use domain::money::{Cost, Currency};
 use domain::time::BillingPeriod;
 use rust_decimal::Decimal;
 use toml::Spanned;
@@ -10,13 +12,13 @@ use crate::prices::Fault;
 use crate::prices::own_file::{Lines, digits, shown};
 
 /// A table, and where its keys stand.
-pub(super) struct Table<'t, 'i> {
-    pub(super) table: &'t DeTable<'i>,
-    pub(super) line: usize,
-    pub(super) lines: &'t Lines,
+pub(crate) struct Table<'t, 'i> {
+    pub(crate) table: &'t DeTable<'i>,
+    pub(crate) line: usize,
+    pub(crate) lines: &'t Lines,
 }
 
-pub(super) type Item<'t, 'i> = (&'t str, &'t DeValue<'i>);
+pub(crate) type Item<'t, 'i> = (&'t str, &'t DeValue<'i>);
 
 /// Names of plans, tenants and credits are at most so long.
 const NAME_MAX: usize = 10_240;
@@ -24,7 +26,7 @@ const NAME_MAX: usize = 10_240;
 /// Beyond ten thousand percent a percentage is a slip.
 const PERCENT_MAX: Decimal = Decimal::from_parts(10_000, 0, 0, false, 0);
 
-pub(super) fn tables<'t, 'i>(
+pub(crate) fn tables<'t, 'i>(
     value: &'t DeValue<'i>,
     what: &str,
     lines: &'t Lines,
@@ -49,11 +51,11 @@ pub(super) fn tables<'t, 'i>(
 }
 
 impl<'t, 'i> Table<'t, 'i> {
-    pub(super) fn fault(&self, problem: &str, faults: &mut Vec<Fault>) {
+    pub(crate) fn fault(&self, problem: &str, faults: &mut Vec<Fault>) {
         faults.push(Fault { at: format!("line {}", self.line), problem: problem.to_string() });
     }
 
-    pub(super) fn each(
+    pub(crate) fn each(
         &self,
         faults: &mut Vec<Fault>,
         mut take: impl FnMut(Item<'t, 'i>, &mut Vec<Fault>) -> Result<(), String>,
@@ -67,7 +69,7 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 }
 
-pub(super) fn some_months(
+pub(crate) fn some_months(
     from: Option<BillingPeriod>,
     to: Option<BillingPeriod>,
     table: &Table<'_, '_>,
@@ -81,7 +83,7 @@ pub(super) fn some_months(
     }
 }
 
-pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
+pub(crate) fn name(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) if text.is_empty() => Err("a name must not be empty".to_string()),
         DeValue::String(text) if text.len() > NAME_MAX => Err(format!("a name is at most {NAME_MAX} bytes")),
@@ -90,12 +92,12 @@ pub(super) fn name(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-pub(super) fn amount(value: &DeValue<'_>) -> Result<Cost, String> {
+pub(crate) fn amount(value: &DeValue<'_>) -> Result<Cost, String> {
     let amount = Cost::parse(&digits(value)?).map_err(|error| error.to_string())?;
     if amount < Cost::ZERO { Err(format!("{amount} is negative")) } else { Ok(amount) }
 }
 
-pub(super) fn percentage(value: &DeValue<'_>) -> Result<Decimal, String> {
+pub(crate) fn percentage(value: &DeValue<'_>) -> Result<Decimal, String> {
     let text = digits(value)?;
     let percent = Decimal::from_str_exact(&text).map_err(|_| format!("{text:?} is no percentage"))?;
     if percent.is_sign_negative() && !percent.is_zero() || percent > PERCENT_MAX || percent.scale() > 6 {
@@ -106,14 +108,34 @@ pub(super) fn percentage(value: &DeValue<'_>) -> Result<Decimal, String> {
     Ok(percent)
 }
 
-pub(super) fn up_to_all(percent: Decimal) -> Result<Decimal, String> {
+pub(crate) fn up_to_all(percent: Decimal) -> Result<Decimal, String> {
     if percent > Decimal::ONE_HUNDRED {
         return Err(format!("{percent} % is more than everything"));
     }
     Ok(percent)
 }
 
-pub(super) fn month(value: &DeValue<'_>) -> Result<BillingPeriod, String> {
+pub(crate) fn currency(value: &DeValue<'_>) -> Result<Currency, String> {
+    match value {
+        DeValue::String(code) => Currency::parse(code).map_err(|error| error.to_string()),
+        other => Err(format!("a currency is written \"EUR\", not {}", shown(other))),
+    }
+}
+
+/// A day, with quotes or without.
+pub(crate) fn day(value: &DeValue<'_>) -> Result<NaiveDate, String> {
+    let text = match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        other => return Err(format!("a day is written 2026-10-30, not {}", shown(other))),
+    };
+    let day = text.parse().ok().filter(|_| text.len() == 10);
+    day.ok_or_else(|| {
+        format!("{:?} is no day; it is written 2026-10-30", text.chars().take(40).collect::<String>())
+    })
+}
+
+pub(crate) fn month(value: &DeValue<'_>) -> Result<BillingPeriod, String> {
     match value {
         DeValue::String(text) => BillingPeriod::parse(text).map_err(|error| error.to_string()),
         other => Err(format!("a month is written \"2026-10\", not {}", shown(other))),
@@ -121,7 +143,7 @@ pub(super) fn month(value: &DeValue<'_>) -> Result<BillingPeriod, String> {
 }
 
 /// A text that may be empty.
-pub(super) fn text(value: &DeValue<'_>) -> Result<String, String> {
+pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) if text.len() > NAME_MAX => Err(format!("a text is at most {NAME_MAX} bytes")),
         DeValue::String(text) => Ok(text.to_string()),
