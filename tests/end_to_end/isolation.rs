@@ -38,6 +38,11 @@ fn forward_to(dir: &Path, url: &str) -> String {
     path.to_str().unwrap().to_string()
 }
 
+/// A number of a trace whose last digits, by which chance decides, are scattered.
+fn scattered(report: u64) -> u64 {
+    (report + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 1
+}
+
 /// Calls of a request: half of them reported a second time by another library, some without a known price.
 fn calls(request: u64) -> Vec<Call<'static>> {
     let first = request * CALLS_A_REQUEST;
@@ -45,9 +50,15 @@ fn calls(request: u64) -> Vec<Call<'static>> {
         .flat_map(|n| {
             let tenant = ["acme", "globex", "initech"][(n % 3) as usize];
             let model = if n % 7 == 0 { "a-model-nobody-knows" } else { "gpt-4o" };
-            let call =
-                Call { trace: 2 * n, answer: n + 1, tenant, model, tokens: (1_000 + n, 100), ..OCTOBER };
-            let again = Call { trace: 2 * n + 1, scope: "other", ..call };
+            let call = Call {
+                trace: scattered(2 * n),
+                answer: n + 1,
+                tenant,
+                model,
+                tokens: (1_000 + n, 100),
+                ..OCTOBER
+            };
+            let again = Call { trace: scattered(2 * n + 1), scope: "other", ..call };
             [call, again].into_iter().take(if n % 2 == 0 { 2 } else { 1 })
         })
         .collect()
