@@ -16,6 +16,9 @@ const HANDED_ON_NANOS: i64 = 100_000_000;
 /// The same where both stand under one parent and one of them states no usage: a first request may have to load its SDK.
 const HANDED_ON_BESIDE_NANOS: i64 = 2_000_000_000;
 
+/// How much output the first event of a stream states at most, before anything was written.
+const FIRST_EVENT_TOKENS_MAX: u64 = 16;
+
 /// Whether a usage says nothing about what to bill: no class at all, or only zeros (no model reads and writes nothing;
 /// instrumentations write that for "unknown").
 pub(super) fn states_nothing(usage: &Usage) -> bool {
@@ -164,6 +167,17 @@ pub(super) fn includes_cache_of(whole: &Usage, part: &Usage) -> bool {
         && whole.count(TokenClass::Input) == input.saturating_add(cached(whole))
 }
 
+/// Whether the output of one whose counts are known to be inexact exceeds the other's by no more than its habit explains: the
+/// count that the first event of a stream carries, added to the last one's.
+fn states_slightly_more(x: &Observation, y: &Observation) -> bool {
+    let more = x.usage.count(TokenClass::Output).checked_sub(y.usage.count(TokenClass::Output));
+    x.trust == Trust::Estimate
+        && !x.estimated
+        && y.trust > Trust::Estimate
+        && y.usage.count(TokenClass::Output) > 0
+        && more.is_some_and(|more| more <= FIRST_EVENT_TOKENS_MAX)
+}
+
 /// Whether one covers the other in time.
 pub(super) fn covers(x: &Observation, y: &Observation) -> bool {
     let over = |outer: &Observation, inner: &Observation| {
@@ -173,17 +187,22 @@ pub(super) fn covers(x: &Observation, y: &Observation) -> bool {
     over(x, y) || over(y, x)
 }
 
-/// Input and output exactly; an input without its cache is the same as the whole. Of the other classes and units those that both state: what one leaves out is detail, and a
+/// Input and output exactly; an input without its cache is the same as the whole, and so is an output that is known to come out
+/// slightly too high. Of the other classes and units those that both state: what one leaves out is detail, and a
 /// zero is silence, which is what some instrumentations write for what they do not know.
 fn usages(x: &Observation, y: &Observation) -> Option<bool> {
     if states_nothing(&x.usage) || states_nothing(&y.usage) {
         return None;
     }
     let input = includes_cache_of(&x.usage, &y.usage) || includes_cache_of(&y.usage, &x.usage);
+    let output = states_slightly_more(x, y) || states_slightly_more(y, x);
     let exact = |class: &TokenClass| matches!(class, TokenClass::Input | TokenClass::Output);
     let classes = TokenClass::ALL.iter().all(|class| {
         let (a, b) = (x.usage.count(*class), y.usage.count(*class));
-        a == b || (!exact(class) && (a == 0 || b == 0)) || (*class == TokenClass::Input && input)
+        a == b
+            || (!exact(class) && (a == 0 || b == 0))
+            || (*class == TokenClass::Input && input)
+            || (*class == TokenClass::Output && output)
     });
     let units = x.usage.units.iter().all(|(unit, count)| y.usage.units.get(unit).is_none_or(|c| c == count));
     Some(classes && units)

@@ -1,4 +1,5 @@
-//! Whom and what a call is for: the bound key, the span, its duplicates, the nearest ancestor, the resource.
+//! Whom and what a call is for: the bound key, the span, its duplicates, the nearest ancestor, the resource; who fetches an answer
+//! again comes after whom it was made for.
 
 use super::duplicates::Group;
 use super::tree::{Parent, Tree};
@@ -26,15 +27,17 @@ pub(super) fn attribute(tree: &Tree<'_>, group: &Group, call: &mut ResolvedCall)
         let bound = Dimensions { tenant: tree.report(node).key.tenant.clone(), ..Dimensions::default() };
         take(&bound, TenantSource::Key, &mut found);
     }
-    for &node in &reports {
-        let report = tree.report(node);
-        let won = tree.span_ref(node) == call.winner;
-        take(&lent(report), if won { TenantSource::Span } else { TenantSource::Duplicate }, &mut found);
-    }
-    for (node, enclosing) in ancestors(tree, &reports) {
-        if let Some(above) = tree.observation(node) {
-            let from = if enclosing { TenantSource::Enclosing } else { TenantSource::Ancestor };
-            take(&lent(above), from, &mut found);
+    for told in fetched_last(tree, &reports) {
+        for &node in &told {
+            let report = tree.report(node);
+            let won = tree.span_ref(node) == call.winner;
+            take(&lent(report), if won { TenantSource::Span } else { TenantSource::Duplicate }, &mut found);
+        }
+        for (node, enclosing) in ancestors(tree, &told) {
+            if let Some(above) = tree.observation(node) {
+                let from = if enclosing { TenantSource::Enclosing } else { TenantSource::Ancestor };
+                take(&lent(above), from, &mut found);
+            }
         }
     }
     for &node in &reports {
@@ -75,6 +78,16 @@ fn by_rank(tree: &Tree<'_>, group: &Group, winner: SpanRef) -> Vec<usize> {
     let mut reports = group.members.clone();
     reports.sort_by_key(|&node| (tree.span_ref(node) != winner, tree.span_ref(node)));
     reports
+}
+
+/// Reports of a call in the making before those that began when one of it was over: they fetch its answer again, and are not
+/// whom it was made for. In each part the order stays.
+fn fetched_last(tree: &Tree<'_>, reports: &[usize]) -> [Vec<usize>; 2] {
+    // Not the first one's end: an instrumentation may hold its span open until the answer was fetched.
+    let over = reports.iter().map(|&node| tree.report(node).end).min();
+    let (fetched, making) =
+        reports.iter().partition(|&&node| over.is_some_and(|over| tree.report(node).start > over));
+    [making, fetched]
 }
 
 /// The spans above any report, nearest first; with whether a broken chain was bridged on the way.

@@ -4,7 +4,7 @@
 //! is stated agrees (`accord`), their times touch, and they come from different instrumentations; pairs are made one to
 //! one over the whole set, nearest relation first (`pairing`), so that equal concurrent calls stay as many as they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Rule;
 use super::pairing;
@@ -34,6 +34,7 @@ impl Group {
         self.members.extend(other.members);
         self.members.sort_unstable();
         self.timeless.extend(other.timeless);
+        self.lender = self.lender.or(other.lender);
         // An id is the better reason, whatever else ties others to the call.
         if self.rule != Rule::ResponseId {
             self.rule = if other.rule == Rule::ResponseId { Rule::ResponseId } else { rule };
@@ -75,6 +76,23 @@ pub(super) fn tie_lenders(tree: &Tree<'_>, groups: &mut Vec<Group>) {
         }
     }
     groups.retain(|group| !group.members.is_empty());
+}
+
+/// Pairs silent calls by what is lent to them: a call may be reported with its usage elsewhere. The wrapper that lends stays the
+/// call's: it may name the answer.
+pub(super) fn pair_lenders(tree: &Tree<'_>, groups: &mut Vec<Group>) {
+    let lenders: BTreeSet<usize> = groups.iter().filter_map(|group| group.lender).collect();
+    if lenders.is_empty() {
+        return;
+    }
+    for group in groups.iter_mut() {
+        group.members.extend(group.lender);
+        group.members.sort_unstable();
+    }
+    pairing::pair_all(tree, groups);
+    for group in groups.iter_mut() {
+        group.members.retain(|node| !lenders.contains(node));
+    }
 }
 
 /// Adds each report to the group that has its strong id, else as a group of its own.

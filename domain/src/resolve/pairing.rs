@@ -139,7 +139,7 @@ fn related(tree: &Tree<'_>, a: &Group, b: &Group, relation: Relation) -> bool {
         let (one, other) = (tree.report(x), tree.report(y));
         // A call without usage can only be told by its place: inside or beside the other, over the same time.
         let placed =
-            || close && covers(one, other) && (one.scope.name != other.scope.name || is_shell(one, other));
+            || close && covers(one, other) && (one.scope.name != other.scope.name || is_shell(tree, x, y));
         let handed_on = || relation == Relation::Siblings && accord::is_handed_on_beside(one, other);
         let told = accord.usage == Some(true) || placed() || handed_on();
         let tied = accord::of_reports(one, other).with_usage_of(accord);
@@ -149,8 +149,9 @@ fn related(tree: &Tree<'_>, a: &Group, b: &Group, relation: Relation) -> bool {
 
 /// Whether the outer of two reports by one instrumentation is the method that made the other's request. A stream without usage
 /// is not: it lasts while its answer is worked on, with calls of their own inside.
-fn is_shell(x: &Observation, y: &Observation) -> bool {
-    let outer = if x.start <= y.start && x.end >= y.end { x } else { y };
+fn is_shell(tree: &Tree<'_>, x: usize, y: usize) -> bool {
+    // By the parents they name: clocks may have the inner one end last.
+    let outer = tree.report(if tree.is_named_ancestor(x, y) { x } else { y });
     states_nothing(&outer.usage) && outer.streaming != Some(true) && outer.response_id.is_none()
 }
 

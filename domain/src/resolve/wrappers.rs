@@ -48,6 +48,7 @@ pub(super) fn judge(tree: &Tree<'_>, wrappers: &[usize], groups: &mut Vec<Group>
         }
     }
     duplicates::tie_lenders(tree, groups);
+    duplicates::pair_lenders(tree, groups);
     let under = groups_under(tree, groups);
     let mut wrapping = Wrapping { may_change: !innermost.is_empty(), suppressed: Vec::new() };
     for &node in wrappers.iter().filter(|node| !innermost.contains(node)) {

@@ -61,6 +61,10 @@ fn siblings_of_two_instrumentations_pair_only_when_everything_agrees() {
         ("a r call x 0-10 in=5 out=2 | b r call y 50-60 in=5 out=2", 2),
         ("a r call x 0-10 in=5 out=2 tenant=p | b r call y 0-10 in=5 out=2 tenant=q", 2),
         ("a r call x 0-10 in=5 out=2 id=1 | b r call y 0-10 in=5 out=2", 1),
+        ("a r call x 0-10 in=5 out=2 | b r call y 0-10 in=5 out=3 trust=estimate", 1),
+        ("a r call x 0-10 in=5 out=2 | b r call y 0-10 in=5 out=19 trust=estimate", 2),
+        ("a r call x 0-10 in=5 out=3 | b r call y 0-10 in=5 out=2 trust=estimate", 2),
+        ("a r call x 0-10 in=6 out=2 | b r call y 0-10 in=5 out=3 trust=estimate", 2),
         ("a r call x 0-10 in=5 out=2 id=1 | b r call y 0-10 in=5 out=2 id=2", 2),
     ];
     for (case, calls) in table {

@@ -82,3 +82,46 @@ fn a_wrapper_that_names_the_answer_is_tied_to_its_other_reports() {
         &["b+w:response-id 5>2", "wrapper a:wrapper"],
     );
 }
+
+#[test]
+fn a_silent_call_is_paired_by_what_its_wrapper_would_lend() {
+    check(
+        "s/a - call x 0-10 in=5 out=2
+         t/w - wrap y 0-10 in=5 out=2 trust=framework
+         t/b w call y 1-10",
+        &["a+b:no-id 5>2", "wrapper w:wrapper"],
+    );
+    // The wrapper may be the only one that names the answer.
+    let named = spans(
+        "s/a - call x 0-10 in=5 out=2
+         t/w - wrap y 0-10 in=5 out=2 id=1 trust=framework
+         t/b w call y 1-10",
+    );
+    let resolution = resolve(&named, &Rules::default());
+    assert_eq!(resolution.calls.len(), 1);
+    assert_eq!(resolution.calls[0].response_id.as_deref(), Some("chatcmpl-abcdefghijklmnop1"));
+    // Another usage is another call, and of equal ones each takes one.
+    check(
+        "s/a - call x 0-10 in=5 out=3
+         t/w - wrap y 0-10 in=5 out=2 trust=framework
+         t/b w call y 1-10",
+        &["a:call 5>3", "b:wrapper-lends 5>2", "wrapper w:wrapper"],
+    );
+    check(
+        "s/a - call x 0-10 in=5 out=2
+         t/w - wrap y 0-10 in=5 out=2 trust=framework
+         t/b w call y 1-10
+         u/v - wrap y 0-10 in=5 out=2 trust=framework
+         u/c v call y 1-10",
+        &["a+b:no-id 5>2", "c:wrapper-lends 5>2", "wrapper v:wrapper", "wrapper w:wrapper"],
+    );
+}
+
+#[test]
+fn a_wrapper_under_a_silent_call_of_its_instrumentation_is_the_same_call() {
+    check(
+        "a r call x 0-65
+         b a wrap x 1-66 in=147",
+        &["a+b:nested 147>-"],
+    );
+}
