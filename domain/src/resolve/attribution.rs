@@ -80,13 +80,13 @@ fn by_rank(tree: &Tree<'_>, group: &Group, winner: SpanRef) -> Vec<usize> {
     reports
 }
 
-/// Reports of a call in the making before those that began when the first one was over: they fetch its answer again, and are
-/// not whom it was made for. In each part the order stays.
+/// Reports of a call in the making before those that began when one of it was over: they fetch its answer again, and are not
+/// whom it was made for. In each part the order stays.
 fn fetched_last(tree: &Tree<'_>, reports: &[usize]) -> [Vec<usize>; 2] {
-    let first = reports.iter().map(|&node| tree.report(node)).min_by_key(|report| (report.start, report.end));
-    let over = first.map(|first| first.end.nanos().saturating_add(CLOCK_SLACK_NANOS));
+    // Not the first one's end: an instrumentation may hold its span open until the answer was fetched.
+    let over = reports.iter().map(|&node| tree.report(node).end).min();
     let (fetched, making) =
-        reports.iter().partition(|&&node| over.is_some_and(|over| tree.report(node).start.nanos() > over));
+        reports.iter().partition(|&&node| over.is_some_and(|over| tree.report(node).start > over));
     [making, fetched]
 }
 

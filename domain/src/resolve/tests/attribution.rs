@@ -54,6 +54,15 @@ fn a_call_is_for_whom_it_was_made_not_for_who_fetches_its_answer() {
          t/b q call x 501-510 in=5 out=2 id=1",
         &["b+a:response-id 5>2 acme/ancestor"],
     );
+    // One instrumentation leaves its span open until another trace fetched the answer.
+    check(
+        "s/p - who app 0-20 tenant=acme
+         s/a p call x 1-510 in=5 out=2 id=1
+         s/b p call y 1-19 id=1
+         t/q - who app 20-520 tenant=globex
+         t/c q call y 20-510 in=5 out=2 id=1",
+        &["a+b+c:response-id 5>2 acme/ancestor"],
+    );
     // Where nobody says for whom it was made, who fetches it is better than nobody.
     check(
         "s/a - call x 1-10 id=1
