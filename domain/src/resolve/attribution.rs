@@ -2,7 +2,7 @@
 //! again comes after whom it was made for.
 
 use super::duplicates::Group;
-use super::tree::{CLOCK_SLACK_NANOS, Parent, Tree};
+use super::tree::{Parent, Tree};
 use super::{ResolvedCall, SpanRef, TenantSource};
 use crate::observation::{Dimensions, Observation};
 
