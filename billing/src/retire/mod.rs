@@ -7,7 +7,7 @@
 //! Promises: only the settler does it, between passes, and only while no other settles; evidence that is not settled, or of
 //! which a call stands in a month that is not closed, stays, and so do entries of a month that is not closed, not issued, or
 //! not what it was closed with; a partition goes after all older ones; whoever is killed in between goes on where it stopped.
-//! What follows for settlement from what is gone is [`Frozen`]'s to say.
+//! What follows for settlement from what is gone is `Frozen`'s to say.
 //!
 //! Leaves to others: how long anything is kept, and telling people (`verify`, `explain`, `usage`).
 
