@@ -30,6 +30,9 @@ const NANOS: u64 = 1_789_000_000_000_000_000;
 const PLANS: &str =
     "[[plan]]\nname = \"least\"\nminimum = \"100\"\n[[assign]]\ntenant = \"*\"\nplan = \"least\"\n";
 
+/// The calls that an agent's span is above.
+const HAVE_AGENTS: [std::ops::Range<u64>; 2] = [10..15, 25..30];
+
 /// Spans of calls: `plain` ones, agents that repeat the usage of their call, and those calls.
 struct Story;
 
@@ -53,7 +56,8 @@ impl Story {
         let id = |n: u64, agent: bool| format!("{:016x}", n * 2 + 1 + u64::from(agent));
         json!({
             "traceId": format!("{:032x}", n + 1), "spanId": id(n, agent), "kind": 3,
-            "parentSpanId": if agent { String::new() } else { id(n, true) },
+            // Nothing is above the others, so that they are settled at once.
+            "parentSpanId": if !agent && HAVE_AGENTS.iter().any(|numbers| numbers.contains(&n)) { id(n, true) } else { String::new() },
             "name": if agent { "invoke_agent helper" } else { "chat" },
             "startTimeUnixNano": (NANOS + n).to_string(), "endTimeUnixNano": (NANOS + n + 1_000_000).to_string(),
             "attributes": attributes,
