@@ -140,7 +140,7 @@ fn a_record_that_is_not_the_whole_span_loses_nothing_by_being_read_anew() {
     let decoder = Decoder::new(&DecodeConfig::default());
     for (name, log) in logs() {
         for read in spans_of(&log, Kind::Call) {
-            let before = Observation { decoder_version: 2, ..miscounted(&read) };
+            let before = Observation { decoder_version: 2, fault: None, ..miscounted(&read) };
             assert_eq!(decoder.reread(&before), None, "{name}: {}", read.name);
 
             let id = read.response_id.clone();
