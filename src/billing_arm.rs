@@ -226,6 +226,7 @@ fn settle_config(config: &Config) -> SettleConfig {
             observations: config.retention.observations.get(),
             ledger: config.retention.ledger.get(),
         },
+        roll_up_every: config.settle.roll_up_every,
         ..SettleConfig::default()
     }
 }

@@ -15,6 +15,7 @@ pub mod settle;
 pub mod estimate;
 pub mod period;
 pub mod retire;
+pub mod rollup;
 pub mod adjust;
 pub mod invoice;
 pub mod explain;

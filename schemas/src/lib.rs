@@ -20,6 +20,7 @@ mod price_shelf;
 mod repricing;
 mod rereading;
 mod retiring;
+pub mod rollup;
 mod override_book;
 mod provider_hours;
 mod metering;

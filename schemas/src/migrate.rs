@@ -57,6 +57,7 @@ pub const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 14, name: "retirements", text: include_str!("../migrations/0014_retirements.sql") },
     Migration { version: 15, name: "vouchers", text: include_str!("../migrations/0015_vouchers.sql") },
+    Migration { version: 16, name: "rolled days", text: include_str!("../migrations/0016_rolled_days.sql") },
 ];
 
 /// Where the DDL is for.

@@ -93,6 +93,11 @@ pub const TABLE: &[Metric] = &[
     counter("settle_observations", &[], "rows of evidence settlement has read"),
     counter("settle_entries", &[], "ledger entries posted"),
     counter("settle_failures", &[], "settlement passes that failed and were done again"),
+    counter(
+        "days_rolled_up",
+        &[],
+        "days summed for what dashboards read, again where something was posted to them",
+    ),
     counter("partitions_retired", &[], "days of evidence and months of entries that went by retention"),
     gauge(
         "retention_held",
@@ -287,6 +292,7 @@ fn read(books: &Books) -> Vec<Value> {
     one("settle_observations", settle.observations_gathered);
     one("settle_entries", settle.entries_posted);
     one("settle_failures", settle.failures);
+    one("days_rolled_up", settle.days_rolled_up);
     one("partitions_retired", settle.partitions_retired);
     one("retention_held", u64::from(settle.retention_held.is_some()));
     one("settle_failing", u64::from(settle.last_error.is_some()));

@@ -46,6 +46,8 @@ pub enum Job {
         month: String,
         /// Do not wait for late usage.
         without_grace: bool,
+        /// Close though the balance of all spans does not hold.
+        unbalanced: bool,
     },
     /// Rate again what stands.
     Reprice {
@@ -122,14 +124,14 @@ impl Job {
         (handles, deadline): (&BillingHandles, Instant),
     ) -> anyhow::Result<Value> {
         match self {
-            Self::Close { month, without_grace } => {
-                let options = CloseOptions { without_grace, own_collector };
+            Self::Close { month, without_grace, unbalanced } => {
+                let options = CloseOptions { without_grace, unbalanced, own_collector };
                 let closed =
                     period::close(settler, BillingPeriod::parse(&month)?, &options, now_nanos()).await?;
                 Ok(json!({ "entries": closed.entries, "charge": closed.charge.to_string() }))
             }
             Self::Issue { month } => {
-                let options = CloseOptions { without_grace: false, own_collector };
+                let options = CloseOptions { own_collector, ..CloseOptions::default() };
                 let issued =
                     invoice::issue(settler, BillingPeriod::parse(&month)?, &options, now_nanos()).await?;
                 Ok(json!({ "invoices": issued.iter().map(invoice::Invoice::number).collect::<Vec<_>>() }))

@@ -26,6 +26,9 @@ pub enum Command {
         /// Do not wait until billing.grace has passed
         #[arg(long)]
         without_grace: bool,
+        /// Close though the balance of all spans does not hold
+        #[arg(long)]
+        unbalanced: bool,
     },
     /// Show whether a month is open or closed, and with what
     Status {
@@ -38,8 +41,8 @@ pub enum Command {
 /// Runs a command.
 pub async fn run(command: Command, context: &Context) -> anyhow::Result<Outcome> {
     let month = match command {
-        Command::Close { month, without_grace } => {
-            job::run(&Job::Close { month: month.to_string(), without_grace }, context).await?;
+        Command::Close { month, without_grace, unbalanced } => {
+            job::run(&Job::Close { month: month.to_string(), without_grace, unbalanced }, context).await?;
             month
         }
         Command::Status { month } => month,

@@ -113,6 +113,9 @@ settings! {
         dedupe_window: Duration = "26h";
         /// The pause between two passes.
         interval: Duration = "1s";
+        /// How often days that are over are summed anew where something was posted to them since. Only saves reading: until
+        /// then such a day is read entry by entry.
+        roll_up_every: Duration = "10m";
     }
 
     /// Billing rules.

@@ -60,7 +60,7 @@ async fn dies_closing(fleet: &Fleet, settler: &mut Process, month: BillingPeriod
 
 async fn ask(fleet: &Fleet, month: BillingPeriod) -> anyhow::Result<()> {
     let server = fleet.server(fleet.settler()).context("the settler does not answer")?;
-    let job = json!({"job": "close", "month": month.to_string(), "without_grace": true});
+    let job = json!({"job": "close", "month": month.to_string(), "without_grace": true, "unbalanced": false});
     AdminClient::new(&server).post("/jobs", Some(&job), CLOSE_PATIENCE).await?;
     Ok(())
 }

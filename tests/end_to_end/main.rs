@@ -30,6 +30,7 @@ mod lying;
 mod poison;
 mod restore;
 mod retention;
+mod rollup;
 mod upgrades;
 mod collectors;
 mod late;

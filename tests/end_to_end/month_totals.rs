@@ -97,6 +97,29 @@ fn a_month_that_takes_late_usage_is_closed_only_by_who_says_so() {
     server.stop();
 }
 
+/// Scenario: a span is said to stand for a call that the ledger does not have, when a month is to be closed.
+/// Guarantees: it is refused before anything is posted, with what is off, and done where that is asked for.
+#[test]
+fn a_month_is_not_closed_while_a_call_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    send(&server, SEPTEMBER);
+    send(&server, Call { scope: "other", trace: 2, ..SEPTEMBER });
+    server.as_owner(
+        "INSERT INTO ledgerline.decisions SELECT * REPLACE ('billed' AS outcome, now64(6) AS decided_at) \
+         FROM ledgerline.decisions AS d FINAL WHERE d.outcome = 'merged'",
+    );
+    let refused = server.command("period close --month 2026-09");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("2 spans stand for a call, the ledger has 1 calls"), "{said}");
+    assert!(said.contains("--unbalanced"), "{said}");
+    assert_eq!(server.command("invoice issue --month 2026-09").status.code(), Some(1));
+    server.succeed("period close --unbalanced --month 2026-09");
+    server.succeed("invoice issue --month 2026-09");
+    server.stop();
+}
+
 /// Scenario: closing a month posts what its total leads to and stops there, because an entry was altered; that is mended, more
 /// usage comes, and the month is closed again.
 /// Guarantees: what the first attempt posted is made up for; the month has one minimum, that of all its usage.

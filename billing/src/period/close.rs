@@ -11,13 +11,15 @@ use super::manifest::MadeBy;
 use crate::invoice::{DraftError, RateMissing};
 use crate::rates::{RateShelf, RateShelfError};
 use crate::settle::{SettleError, Settler, nanos};
-use crate::verify::{self, Finding, VerifyError};
+use crate::verify::{self, Balance, Finding, VerifyError};
 
 /// How a month is closed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CloseOptions {
     /// Do not wait for late usage.
     pub without_grace: bool,
+    /// Close though the balance of all spans does not hold.
+    pub unbalanced: bool,
     /// The collector of this process, whose journal was shipped just before; its heartbeat may not say so yet.
     pub own_collector: [u8; 16],
 }
@@ -60,6 +62,15 @@ pub enum CloseError {
     Unshipped {
         /// Which, and how much.
         collectors: String,
+    },
+    /// A call that a span stands for is not in the ledger, or the other way round: of this month or of another.
+    #[error(
+        "the balance of all spans does not hold: {}; `ledgerline verify` shows it. A call found after the close is billed in a later month; close nevertheless with `ledgerline period close --unbalanced`",
+        first(.findings)
+    )]
+    Unbalanced {
+        /// What does not hold.
+        findings: Vec<Finding>,
     },
     /// The ledger of the month does not hold.
     #[error("{period} does not verify: {} finding(s), the first: {}; `ledgerline verify` lists them", .findings.len(), first(.findings))]
@@ -108,6 +119,7 @@ pub async fn close(
     sabotage::reached(Point::CloseDrained);
     settler.settle_late_duplicates(period).await?;
     sabotage::reached(Point::CloseDuplicates);
+    is_balanced(&database, options).await?;
     // The file that the month is converted by for ever, whichever is imported meanwhile.
     let rates = RateShelf::of(&database).await?;
     if !sabotage::is_active(Bug::CloseBeforeAdjusting) {
@@ -195,6 +207,21 @@ async fn is_complete(settler: &Settler, options: &CloseOptions, now: i64) -> Res
         (unshipped > 0).then(|| format!("{} positions on {}", unshipped, row.host))
     });
     if collectors.is_empty() { Ok(()) } else { Err(CloseError::Unshipped { collectors }) }
+}
+
+/// Every span came to something. It is drawn of all months: what was lost on the way has none.
+async fn is_balanced(database: &Database, options: &CloseOptions) -> Result<(), CloseError> {
+    let findings = verify::unbalanced(&Balance::draw(database).await?);
+    let Some(finding) = findings.first() else { return Ok(()) };
+    if options.unbalanced {
+        tracing::warn!(
+            invariant = finding.invariant,
+            what = finding.what,
+            "closing a month though the balance does not hold"
+        );
+        return Ok(());
+    }
+    Err(CloseError::Unbalanced { findings })
 }
 
 fn first(findings: &[Finding]) -> String {

@@ -94,6 +94,8 @@ pub struct SettleConfig {
     pub estimate_waiting: bool,
     /// How long evidence and entries are kept.
     pub retention: Retention,
+    /// How often whole days are summed anew.
+    pub roll_up_every: Duration,
 }
 
 impl Default for SettleConfig {
@@ -111,6 +113,7 @@ impl Default for SettleConfig {
             config_hash: String::new(),
             estimate_waiting: false,
             retention: Retention::default(),
+            roll_up_every: Duration::from_secs(600),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::retire::{Retired, retire};
+use crate::rollup;
 
 use super::{ChainHead, GatherError, PassSummary, SettleError, Settler, UnpostedSum};
 
@@ -85,6 +86,8 @@ pub struct SettleStatus {
     pub last_error: Option<String>,
     /// The prices that settlement goes by; `None` until it has begun.
     pub book: Option<Arc<PriceBook>>,
+    /// Days that were summed for the rollup since the start.
+    pub days_rolled_up: u64,
     /// Partitions that went by retention since the start.
     pub partitions_retired: u64,
     /// What is older than its retention and still needed, and by what.
@@ -123,7 +126,7 @@ impl SettleTask {
     /// Settles until every handle is dropped.
     pub async fn run(mut self) {
         let mut more = false;
-        let mut look_at = Instant::now();
+        let (mut look_at, mut roll_up_at) = (Instant::now(), Instant::now());
         loop {
             if !more {
                 tokio::select! {
@@ -153,6 +156,9 @@ impl SettleTask {
                     self.report(&pass);
                     if !more && Instant::now() >= look_at {
                         look_at = self.retire().await;
+                    }
+                    if !more && Instant::now() >= roll_up_at {
+                        roll_up_at = self.roll_up().await;
                     }
                 }
                 Err(error) => {
@@ -187,6 +193,22 @@ impl SettleTask {
             status.retention_held = held;
         });
         again
+    }
+
+    /// Sums days that something was posted to; returns when to look again.
+    async fn roll_up(&mut self) -> Instant {
+        let pause = self.settler.config().roll_up_every;
+        match rollup::step(self.settler.database(), self.settler.now()).await {
+            Ok(step) => {
+                self.status.send_modify(|status| status.days_rolled_up += step.days);
+                if step.more { Instant::now() } else { Instant::now() + pause }
+            }
+            Err(error) => {
+                // No figure is wrong by it: what is not rolled up is read entry by entry.
+                tracing::warn!(error = %chain(&error), "no days were rolled up");
+                Instant::now() + pause
+            }
+        }
     }
 
     async fn obey(&mut self, command: Command) {

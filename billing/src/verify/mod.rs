@@ -17,7 +17,7 @@ use domain::overrides::TENANT_SOURCE;
 use domain::price::{RateCard, Reach, UnitPart};
 use domain::rate;
 use domain::time::BillingPeriod;
-use schemas::rows::{PeriodRow, month_number, month_of};
+use schemas::rows::{PeriodRow, day_of, month_number, month_of};
 use schemas::{Database, DatabaseError, Retired};
 
 use crate::adjust;
@@ -120,6 +120,16 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
                     format!("{}: ledger {}, usage_hourly {}", compared.what, compared.left, compared.right);
                 verification.findings.push(Finding { invariant: "I6 one number", what });
             }
+        }
+        for off in database.rolled_differences().await? {
+            let what = format!(
+                "{} of tenant {:?}: usage_between has {} calls and {} cost more than the ledger",
+                day_of(off.day),
+                off.tenant,
+                off.calls,
+                off.cost
+            );
+            verification.findings.push(Finding { invariant: "I6 one number", what });
         }
     }
     Ok(verification)
@@ -355,15 +365,22 @@ async fn check_calls(
 /// Every span seen came to something, and the calls among them are the ledger's.
 async fn check_balance(database: &Database, verification: &mut Verification) -> Result<(), DatabaseError> {
     let balance = Balance::draw(database).await?;
+    verification.findings.extend(unbalanced(&balance));
+    verification.balance = balance;
+    Ok(())
+}
+
+/// What of a balance does not hold.
+pub(crate) fn unbalanced(balance: &Balance) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if balance.calls_off() > 0 {
         let (standing, (_, calls)) = (balance.standing(), balance.calls);
         let what = format!("{standing} spans stand for a call, the ledger has {calls} calls");
-        verification.findings.push(Finding { invariant: "I9 visible", what });
+        findings.push(Finding { invariant: "I9 visible", what });
     }
     if balance.gone > 0 {
         let what = format!("{} positions that batches leave out are not in quarantine", balance.gone);
-        verification.findings.push(Finding { invariant: "I9 visible", what });
+        findings.push(Finding { invariant: "I9 visible", what });
     }
-    verification.balance = balance;
-    Ok(())
+    findings
 }

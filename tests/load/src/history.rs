@@ -109,9 +109,17 @@ impl History {
         self.run("TRUNCATE TABLE vouchers").await
     }
 
+    /// Whether every day that is over was rolled up as it is.
+    pub async fn is_rolled_up(&self) -> anyhow::Result<bool> {
+        let rolled =
+            "(SELECT sum(day.3) FROM rolled_up FINAL ARRAY JOIN days AS day WHERE before > toDate(0))";
+        let over = "(SELECT count() FROM ledger_entries WHERE occurred_at < today())";
+        Ok(self.number(&format!("SELECT toUInt64(ifNull({rolled}, 0) = ifNull({over}, 1))")).await? == 1)
+    }
+
     /// Merges what was written, so that no merge of it is paid for while something else is measured.
     pub async fn merge(&self) -> anyhow::Result<()> {
-        for table in ["observation_log", "ledger_entries", "otel_traces"] {
+        for table in ["observation_log", "ledger_entries", "usage_days", "otel_traces"] {
             self.run(&format!("OPTIMIZE TABLE {table} FINAL")).await?;
         }
         Ok(())

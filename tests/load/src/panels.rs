@@ -66,7 +66,8 @@ pub async fn all(dir: &Path, reader: &Reader) -> anyhow::Result<Vec<Panel>> {
             let values = match variable_name {
                 "trace" => reader.column("SELECT min(TraceId) AS option FROM ledgerline.otel_traces").await?,
                 _ => {
-                    let sql = expand(variable["query"].as_str().unwrap_or_default(), &range, &[])?;
+                    let sql =
+                        expand(variable["query"].as_str().unwrap_or_default(), &range, POINT_SECONDS, &[])?;
                     panels.push(Panel {
                         dashboard: name.clone(),
                         title: format!("(the list of {variable_name}s)"),
@@ -80,7 +81,9 @@ pub async fn all(dir: &Path, reader: &Reader) -> anyhow::Result<Vec<Panel>> {
             let shown = if variable["multi"] == true { values.len() } else { 1 };
             let listed: Vec<String> =
                 values.iter().take(shown).map(|value| format!("'{}'", value.replace('\'', "\\'"))).collect();
-            chosen.push((variable_name.to_string(), listed.join(",")));
+            // All of them are one word, where the dashboard has one for it.
+            let all = variable["allValue"].as_str().map_or_else(|| listed.join(","), str::to_string);
+            chosen.push((variable_name.to_string(), all));
         }
         for panel in list(&board, "/panels") {
             for target in list(panel, "/targets") {
@@ -88,7 +91,12 @@ pub async fn all(dir: &Path, reader: &Reader) -> anyhow::Result<Vec<Panel>> {
                     dashboard: name.clone(),
                     title: panel["title"].as_str().unwrap_or_default().to_string(),
                     range: range.clone(),
-                    sql: expand(target["rawSql"].as_str().unwrap_or_default(), &range, &chosen)?,
+                    sql: expand(
+                        target["rawSql"].as_str().unwrap_or_default(),
+                        &range,
+                        point_seconds(&panel["interval"]),
+                        &chosen,
+                    )?,
                 });
             }
         }
@@ -100,8 +108,16 @@ fn list<'v>(value: &'v Value, path: &str) -> impl Iterator<Item = &'v Value> {
     value.pointer(path).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// Grafana's own: about a thousand points over the time shown.
+const POINT_SECONDS: u64 = 600;
+
+/// What a point of a panel stands for, which says how little it may be.
+fn point_seconds(least: &Value) -> u64 {
+    if least == "1d" { 86_400 } else { POINT_SECONDS }
+}
+
 /// Writes macros and variables out.
-fn expand(sql: &str, range: &str, chosen: &[(String, String)]) -> anyhow::Result<String> {
+fn expand(sql: &str, range: &str, point: u64, chosen: &[(String, String)]) -> anyhow::Result<String> {
     let from = match range {
         "now/M" => "toDateTime(toStartOfMonth(now()))".to_string(),
         ago => {
@@ -118,8 +134,7 @@ fn expand(sql: &str, range: &str, chosen: &[(String, String)]) -> anyhow::Result
     let mut sql = sql.replace("$__fromTime", &from).replace("$__toTime", to);
     type Write<'w> = &'w dyn Fn(&str) -> String;
     let filter = |column: &str| format!("{column} >= {from} AND {column} <= {to}");
-    // Grafana's own: about a thousand points over the time shown.
-    let interval = |column: &str| format!("toStartOfInterval(toDateTime({column}), INTERVAL 600 second)");
+    let interval = |column: &str| format!("toStartOfInterval(toDateTime({column}), INTERVAL {point} second)");
     for (name, write) in [("$__timeFilter(", &filter as Write<'_>), ("$__timeInterval(", &interval)] {
         while let Some(at) = sql.find(name) {
             let end = at + sql[at..].find(')').context("a macro ends")?;
@@ -143,12 +158,12 @@ mod tests {
         let chosen = [("tenant".to_string(), "'a','b'".to_string())];
         let sql = "SELECT $__timeInterval(l.at) WHERE $__timeFilter(l.at) AND t IN (${tenant:singlequote})";
         assert_eq!(
-            expand(sql, "now-7d", &chosen).unwrap(),
+            expand(sql, "now-7d", 600, &chosen).unwrap(),
             "SELECT toStartOfInterval(toDateTime(l.at), INTERVAL 600 second) WHERE l.at >= toDateTime(now() - 604800) \
              AND l.at <= toDateTime(now()) AND t IN ('a','b')"
         );
-        assert!(expand("$__fromTime", "now-24h", &[]).unwrap().contains("86400"));
-        assert!(expand("$__fromTime", "now/M", &[]).unwrap().contains("toStartOfMonth"));
-        assert!(expand("$__unknown", "now-6h", &[]).is_err());
+        assert!(expand("$__fromTime", "now-24h", 600, &[]).unwrap().contains("86400"));
+        assert!(expand("$__fromTime", "now/M", 600, &[]).unwrap().contains("toStartOfMonth"));
+        assert!(expand("$__unknown", "now-6h", 600, &[]).is_err());
     }
 }

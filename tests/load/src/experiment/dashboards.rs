@@ -70,9 +70,17 @@ async fn past(place: &Place, plan: &Plan, size: u64) -> anyhow::Result<(Ledgerli
     while history.traces().await? < PATTERN_CALLS {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    let engine = arrival.engine;
     history.repeat_entries(size.div_ceil(PATTERN_CALLS) - 1, DAYS, TENANTS).await?;
     history.repeat_traces(plan.traces.div_ceil(PATTERN_CALLS) - 1, DAYS_OF_TRACES).await?;
+    history.merge().await?;
+    // The settler looks at once when it starts.
+    let Arrival { subject, engine, .. } = arrival;
+    drop(subject);
+    let settling = Ledgerline::on_with(place, &engine, TraceArm::Off)?;
+    while !history.is_rolled_up().await? {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    drop(settling);
     history.merge().await?;
     let (entries, traces) = (history.entries().await?, history.traces().await?);
     Ok((engine, entries, traces))

@@ -46,7 +46,7 @@ pub async fn run(place: &Place, plan: &Plan, progress: &Progress) -> anyhow::Res
         let name = month.format("%Y-%m").to_string();
         let out = out.path().to_string_lossy();
         for (step, line) in [
-            ("close", format!("period close --without-grace --month {name}")),
+            ("close", format!("period close --without-grace --unbalanced --month {name}")),
             ("issue", format!("invoice issue --month {name}")),
             ("export", format!("invoice export --month {name} --out {out}")),
             ("verify", format!("verify --month {name}")),
