@@ -4,8 +4,9 @@
 //! what does the ledger hold of each day? ─▶ sum those that hold something else than they did ─▶ write down how far that is
 //! ```
 //!
-//! Promises: `usage_between` is the same to the last digit with and without it, at every moment; whoever is killed in between goes
-//! on where it stopped; a month that nothing is posted to any more is not looked at again, nor one of which nothing is left.
+//! Promises: `usage_between` is the same to the last digit with and without it, at every moment; only what a settler posts whose
+//! clock is ten minutes behind waits for the next step. Whoever is killed in between goes on where it stopped. A month that nothing
+//! is posted to any more is not looked at again.
 //! Leaves to others: when it is done (`settle::SettleTask`), and reading it (the view). See `docs/adr/0025-roll-up-whole-days.md`.
 
 use std::collections::HashSet;
