@@ -21,7 +21,7 @@ use crate::identity::{self, IdentityChange, Place};
 use crate::reader::Reader;
 use crate::recovered::Recovered;
 use crate::segment::{Predecessor, SEGMENT_HEADER_BYTES, file_name};
-use crate::storage::{DirLock, DirStorage, Storage};
+use crate::storage::{DirLock, DirStorage, Storage, write_all};
 use crate::survey::{Survey, survey};
 use crate::writer::{Active, Group, Writer};
 
@@ -100,7 +100,7 @@ impl Journal {
             group: Group::default(),
         };
         let continues = identity == IdentityChange::Kept && unsynced_tail.is_none();
-        let not_writable = if continues && take_over_empty(&mut writer, &survey)? {
+        let not_writable = if continues && take_over_empty(&mut writer, &survey) {
             None
         } else {
             match writer.begin_segment() {
@@ -303,15 +303,22 @@ fn identify(
     }
 }
 
-/// Continues an empty newest segment, so that a process that keeps restarting does not leave a file each time.
-fn take_over_empty(writer: &mut Writer, survey: &Survey) -> Result<bool, FileError> {
-    let Some(newest) = survey.segments.last() else { return Ok(false) };
+/// Continues an empty newest segment, so that a process that keeps restarting does not leave a file each time. Its header is
+/// written anew: the sync of it may have failed, and its process been killed over that. What such a sync left behind can be
+/// read, and no later sync saves it. Where it cannot be written, nothing is continued.
+fn take_over_empty(writer: &mut Writer, survey: &Survey) -> bool {
+    let Some(newest) = survey.segments.last() else { return false };
     let untouched = newest.file_bytes == SEGMENT_HEADER_BYTES && newest.header.first_seq == writer.next_seq;
     if !untouched {
-        return Ok(false);
+        return false;
     }
     let name = file_name(newest.header.ordinal);
-    let file = writer.storage.open(&name).map_err(|e| FileError::new("opening", &name, e))?;
+    let rewritten = writer.storage.open(&name).and_then(|file| {
+        write_all(file.as_ref(), &newest.header.encode(), 0)?;
+        file.sync_data()?;
+        Ok(file)
+    });
+    let Ok(file) = rewritten else { return false };
     writer.active = Some(Active {
         file,
         ordinal: newest.header.ordinal,
@@ -319,5 +326,5 @@ fn take_over_empty(writer: &mut Writer, survey: &Survey) -> Result<bool, FileErr
         offset: SEGMENT_HEADER_BYTES,
         seq: writer.next_seq - 1,
     });
-    Ok(true)
+    true
 }

@@ -138,6 +138,32 @@ fn numbers_in_doubt_are_not_reused_when_the_process_dies_right_after_a_failed_sy
     }
 }
 
+/// The sync of a new segment's header fails, and the process is killed before it takes the file away. The next process can read
+/// it, and a sync of its own succeeds; yet the disk does not have it.
+#[test]
+fn nothing_is_written_behind_a_header_that_the_disk_may_not_have() {
+    for loss in [Loss::All, Loss::Zeroed, Loss::After(50), Loss::FirstSector(512)] {
+        let (disk, ledger) = (Disk::empty(), Ledger::default());
+        let (journal, _) = open(&disk);
+        ledger.append(&journal, &disk, 1, &[40]).unwrap();
+        disk.inject(|attempt| if attempt == Attempt::Sync { Fault::Errno(EIO) } else { Fault::None });
+        // The first gives the segment up, the second begins one.
+        ledger.append(&journal, &disk, 2, &[50]).unwrap_err();
+        ledger.append(&journal, &disk, 3, &[50]).unwrap_err();
+        let log = disk.log();
+        let header = log.iter().rposition(|op| matches!(op, Op::FailedSync { .. })).unwrap();
+        let restarted = disk.killed_after(header + 1);
+        drop(journal);
+
+        let (journal, _) = open(&restarted);
+        ledger.append(&journal, &restarted, 4, &[60]).unwrap();
+        let crashed = restarted.crashed_after(restarted.ops(), loss);
+        drop(journal);
+        let (journal, _) = open(&crashed);
+        check_nothing_lost(&journal, &ledger.acknowledged(), &format!("{loss:?}"));
+    }
+}
+
 #[test]
 fn a_disk_that_fails_every_write_answers_every_append_and_recovers() {
     for broken in [Attempt::Sync, Attempt::SyncDir, Attempt::Create("")] {
