@@ -164,6 +164,9 @@ impl Sealer {
             self.cut_through(course, seal.first_seq - 1).await?;
             let place = self.place().await?;
             let (read, rows, _) = self.gather_through(course, seal.last_seq, Limits::NONE).await;
+            // Anew: the sync of what can be read may have failed, and its process been killed over that. Then the next power
+            // cut takes these bounds away, and others would be found behind rows that stand under these.
+            self.fix(&seal, true).await?;
             hand_on(place, course, seal, read, rows);
         }
         Ok(())

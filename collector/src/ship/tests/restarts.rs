@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use journal::{IdentityChange, Journal};
+use journal::{IdentityChange, Journal, ReadItem};
 
 use super::clickhouse::{ClickHouse, Mood, number};
 use super::{
     DAY, Running, append, assert_exact, assert_repeats_are_identical, config, exact_after, open, patient,
 };
+use crate::append::SEAL;
 use crate::append::samples::link;
+use crate::seal::Seal;
 
 /// Ships until an insert into a table was met in a mood, kills, appends more, and starts again.
 async fn killed_when(table: &str, mood: Mood) {
@@ -34,6 +36,24 @@ async fn killed_when(table: &str, mood: Mood) {
     assert_eq!(ranges[..2], [(1, 5), (6, 8)], "{table} {mood:?}");
     let sent = store.inserts_into("observation_log");
     assert_eq!(sent[1].bytes, sent[2].bytes, "{table} {mood:?}: the same batch again");
+    // The first may be what a failed sync left in memory.
+    let sealed = seals(&journal).into_iter().filter(|bounds| *bounds == (6, 8)).count();
+    assert_eq!(sealed, 2, "{table} {mood:?}: its bounds were made durable anew before it was sent");
+}
+
+/// The bounds of every seal in a journal, in order.
+fn seals(journal: &Journal) -> Vec<(u64, u64)> {
+    let mut reader = journal.read_from(journal.collector_id(), 1);
+    let mut seals = Vec::new();
+    while let Some(item) = reader.next_item().unwrap() {
+        if let ReadItem::Record(record) = item
+            && record.kind == SEAL
+        {
+            let seal = Seal::decode(record.bytes).unwrap();
+            seals.push((seal.first_seq, seal.last_seq));
+        }
+    }
+    seals
 }
 
 #[tokio::test]

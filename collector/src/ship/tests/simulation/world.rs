@@ -115,10 +115,7 @@ impl Collector {
             else {
                 return None;
             };
-            let seal = match sealed.filter(|seal| seal.first_seq == first) {
-                Some(seal) => seal,
-                None => self.fix(read)?,
-            };
+            let seal = self.fix(sealed.filter(|seal| seal.first_seq == first).unwrap_or(read))?;
             self.next_first.insert(id.to_bytes(), seal.last_seq + 1);
             return Some(SealedBatch::of(seal, read, rows));
         }
