@@ -129,7 +129,9 @@ fn dies_at(point: Point) {
 
     let server = Server::start(dir, SETTINGS, FILES);
     let is_closed = must(dir, &format!("period status --month {MONTH} --format json")).contains("\"closed\"");
-    assert!(is_closed == (point == Point::CloseWritten), "{point:?}");
+    // A command that finds the server dead closes the month itself.
+    let asked_to_close = point.name().starts_with("close.");
+    assert!(if is_closed { asked_to_close } else { point != Point::CloseWritten }, "{point:?}: {is_closed}");
     left.push(Story::calls(25..30));
     assert!(left.iter().all(|body| send(&server, body)), "{point:?}");
     must(dir, "settle");
