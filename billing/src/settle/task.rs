@@ -126,7 +126,9 @@ impl SettleTask {
     /// Settles until every handle is dropped.
     pub async fn run(mut self) {
         let mut more = false;
-        let (mut look_at, mut roll_up_at) = (Instant::now(), Instant::now());
+        // What was left when it stopped comes first; days can wait.
+        let (mut look_at, mut roll_up_at) =
+            (Instant::now(), Instant::now() + self.settler.config().roll_up_every);
         loop {
             if !more {
                 tokio::select! {

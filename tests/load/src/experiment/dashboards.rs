@@ -73,10 +73,9 @@ async fn past(place: &Place, plan: &Plan, size: u64) -> anyhow::Result<(Ledgerli
     history.repeat_entries(size.div_ceil(PATTERN_CALLS) - 1, DAYS, TENANTS).await?;
     history.repeat_traces(plan.traces.div_ceil(PATTERN_CALLS) - 1, DAYS_OF_TRACES).await?;
     history.merge().await?;
-    // The settler looks at once when it starts.
     let Arrival { subject, engine, .. } = arrival;
     drop(subject);
-    let settling = Ledgerline::on_with(place, &engine, TraceArm::Off)?;
+    let settling = Ledgerline::rolling_up(place, &engine)?;
     while !history.is_rolled_up().await? {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

@@ -50,19 +50,33 @@ impl Ledgerline {
 
     /// A collector that ships to and settles in the engine of another process.
     pub fn on(place: &Place, engine: &Self) -> anyhow::Result<Self> {
-        Self::on_another(place, engine, None)
+        Self::on_another(place, engine, None, false)
     }
 
     /// The same with its trace arm in some state.
     pub fn on_with(place: &Place, engine: &Self, arm: TraceArm) -> anyhow::Result<Self> {
-        Self::on_another(place, engine, Some(arm))
+        Self::on_another(place, engine, Some(arm), false)
     }
 
-    fn on_another(place: &Place, engine: &Self, arm: Option<TraceArm>) -> anyhow::Result<Self> {
+    /// One that rolls days up every second.
+    pub fn rolling_up(place: &Place, engine: &Self) -> anyhow::Result<Self> {
+        Self::on_another(place, engine, Some(TraceArm::Off), true)
+    }
+
+    fn on_another(
+        place: &Place,
+        engine: &Self,
+        arm: Option<TraceArm>,
+        rolling_up: bool,
+    ) -> anyhow::Result<Self> {
         let password = engine.owner_password()?;
-        let user =
-            [("LEDGERLINE_CLICKHOUSE_USER", "ledgerline"), ("LEDGERLINE_CLICKHOUSE_PASSWORD", &password)];
-        Self::start(place, &["--clickhouse-url", &engine.clickhouse], &user, arm)
+        let variables = [
+            ("LEDGERLINE_CLICKHOUSE_USER", "ledgerline"),
+            ("LEDGERLINE_CLICKHOUSE_PASSWORD", &password),
+            // Longer than most experiments, unless days are waited for.
+            ("LEDGERLINE_SETTLE_ROLL_UP_EVERY", if rolling_up { "1s" } else { "10m" }),
+        ];
+        Self::start(place, &["--clickhouse-url", &engine.clickhouse], &variables, arm)
     }
 
     /// A server that does everything, with the engine in it.
