@@ -67,6 +67,5 @@ pub async fn step(database: &Database, now: i64) -> Result<Step, DatabaseError> 
     if row != known {
         database.insert_rolled_up(&row).await?;
     }
-    database.forget_retired_days().await?;
     Ok(step)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::{Database, DatabaseError};
 use crate::literal::{unhex, unhex_list};
+use crate::rollup::SUMS;
 
 /// A span as it was seen, without what became of it.
 #[derive(Debug, Clone, Default, PartialEq, Row, Serialize, Deserialize)]
@@ -186,19 +187,8 @@ impl Database {
 
     /// Sums of the ledger beside the same sums of its rollup.
     pub async fn rollup_comparisons(&self) -> Result<Vec<Comparison>, DatabaseError> {
-        let columns = [
-            "calls",
-            "input_tokens",
-            "cache_read_tokens",
-            "cache_write_tokens",
-            "cache_write_1h_tokens",
-            "output_tokens",
-            "reasoning_tokens",
-            "cost",
-            "charge",
-        ];
         let mut compared = Vec::new();
-        for column in columns {
+        for column in SUMS {
             let sql = format!(
                 "SELECT '{column}' AS what, toString(assumeNotNull((SELECT sum(l.{column}) FROM ledger AS l))) AS left, \
                  toString(assumeNotNull((SELECT sum(u.{column}) FROM usage_hourly AS u))) AS right"

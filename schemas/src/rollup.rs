@@ -55,7 +55,8 @@ pub struct RolledDifference {
     pub cost: String,
 }
 
-const SUMS: [&str; 9] = [
+/// What of an entry adds up: the columns that every sum of usage has.
+pub(crate) const SUMS: [&str; 9] = [
     "calls",
     "input_tokens",
     "cache_read_tokens",

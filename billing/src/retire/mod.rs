@@ -18,6 +18,7 @@ mod entries;
 use std::time::Duration;
 
 use domain::time::BillingPeriod;
+use schemas::LEDGER;
 use schemas::rows::{RetirementRow, day_of};
 
 use crate::settle::{SettleError, Settler};
@@ -100,8 +101,10 @@ async fn drop_whole(settler: &mut Settler, row: RetirementRow) -> Result<Retired
 async fn finish(settler: &Settler, mut row: RetirementRow) -> Result<RetirementRow, RetireError> {
     let database = settler.database();
     database.drop_partition(&row.class, row.partition).await?;
-    // Its days were summed; nothing is left that they are sums of.
-    database.forget_retired_days().await?;
+    if row.class == LEDGER {
+        // Its days were summed; nothing is left that they are sums of.
+        database.forget_retired_days().await?;
+    }
     row.dropped_at = (settler.now() / 1000).max(row.begun_at);
     database.insert_retirement(&row).await?;
     tracing::info!(

@@ -123,7 +123,7 @@ pub async fn verify(database: &Database, month: Option<BillingPeriod>) -> Result
         }
         for off in database.rolled_differences().await? {
             let what = format!(
-                "{} of tenant {:?}: usage_between has {} calls and {} cost more than the ledger",
+                "{} of tenant {:?}: usage_between has {} calls and {} cost more than the ledger; empty the tables rolled_up and usage_days to have every day summed anew",
                 day_of(off.day),
                 off.tenant,
                 off.calls,
